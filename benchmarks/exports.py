@@ -163,12 +163,12 @@ def measure(source: str, data: str | None, formats: list[str], limit: int | None
             form, _, rest = name.partition(" ")
             path = Path(folder) / name.replace(" ", "-")
             path = path.with_suffix({"bundle": ".safetensors", "nir": ".nir"}.get(form, ""))
-            export_model(Path(source), ExportOptions(form, path, quantise=rest or None), data)
+            export_model(Path(source), ExportOptions(form, path, weights=rest or None), data)
             small, right_spikes, right_answers = artifact.network, wanted, answers
             if rest:
                 from mlgenn_delays.export.c import quantise
 
-                small, _ = quantise(artifact.network)
+                small, _ = quantise(artifact.network, rest)
             size = size_of(path)
             if form == "c":
                 sizes = [(p.name, p.n) for p in small.order() if p in small.spiking()]

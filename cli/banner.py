@@ -85,6 +85,7 @@ def _training(job: "TrainingJob") -> str:
     )
     if job.recipe.rewiring.rule != "none":
         parts.append(f"rewiring by {job.recipe.rewiring.rule}")
+    parts += job.recipe.quantisation.in_words()
     return ", ".join([*parts, f"seed {job.recipe.seed}"])
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mlgenn_delays.cost import Platform
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.results import Evaluation
+    from mlgenn_delays.export.artifact import About
+    from mlgenn_delays.network import Network
     from mlgenn_delays.runs.run import Run
 
 SPLITS = ("train", "validation", "test")
@@ -42,6 +44,11 @@ SPLITS = ("train", "validation", "test")
     help="What to measure on; all: every example of every split.",
 )
 @CHECKPOINT
+@click.option(
+    "--quantise",
+    type=click.Choice(["int8", "int4", "ternary"]),
+    help="Quantise the weights first, with a scale per neuron, of a run trained with float32.",
+)
 @ENGINE
 @BACKEND
 @THREADS
@@ -58,6 +65,7 @@ def evaluate(
     data: str | None,
     split: str,
     checkpoint: str,
+    quantise: str | None,
     engine: str,
     backend: str | None,
     threads: int | None,
@@ -87,6 +95,8 @@ def evaluate(
     platforms = _platforms(cost, energy, split)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
+    if quantise is not None:
+        network = _quantised(network, found, quantise)
     if split == "all":
         splits = load_whole(found.recipe, found.folder(data))
         chosen: Mapping[str, Data] = {name: part for name, part in splits.items() if len(part)}
@@ -103,10 +113,15 @@ def evaluate(
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
+    result |= {} if quantise is None else {"quantised": quantise}
     result |= {"lost": losses_by_split(chosen), "data": _seen(found, chosen)}
     result["baseline"] = _baseline(found, result["data"])
     if platforms:
-        result["cost"] = _cost(found, checkpoint, chosen[split], platforms, threads)
+        from mlgenn_delays.cost import about_of
+
+        known = {"quantised": quantise} if quantise else found.recipe.quantisation.told()
+        about = about_of(chosen[split], **known)
+        result["cost"] = _cost(network, about, chosen[split], platforms, threads)
     if as_json:
         say_json(result)
         return
@@ -132,18 +147,30 @@ def _platforms(cost: bool, energy: str | None, split: str) -> "dict[str, Platfor
 
 
 def _cost(
-    run: "Run", checkpoint: str, data: "Data", platforms: "dict[str, Platform]", threads: int | None
-) -> dict[str, Any]:
+    network: "Network", about: "About", data: "Data", platforms: "dict[str, Platform]",
+    threads: int | None,
+) -> dict[str, Any]:  # fmt: skip
     from mlgenn_delays.cost import estimate_energy, measure_cost
-    from mlgenn_delays.network import Network
 
-    network = Network.load(run.directory.network_path(checkpoint))
-    counted = measure_cost(network, data, threads=threads)
+    counted = measure_cost(network, data, threads=threads, about=about)
     energy = {
         name: {"joules": joules, "source": platforms[name].source}
         for name, joules in estimate_energy(counted, platforms).items()
     }
     return counted.as_dict() | {"estimated_energy": energy}
+
+
+def _quantised(network: "Network", run: "Run", kind: str) -> "Network":
+    from mlgenn_delays import quantisation
+    from mlgenn_delays.errors import InputError
+
+    known = run.recipe.quantisation.weights
+    if known != quantisation.FLOAT:
+        raise InputError(
+            f"--quantise must come with a run of {quantisation.FLOAT} weights, got {kind} with "
+            f"{run.directory.path}, whose weights are {known}; leave --quantise out"
+        )
+    return quantisation.quantise(network.folded(), kind)[0]
 
 
 def _measure(

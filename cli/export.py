@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import say, say_json
-from .options import BACKENDS, JSON, PATH
+from .options import BACKENDS, BYTES, JSON, PATH
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported
 
 FORMATS = ("bundle", "genn", "nir", "c", "torch")
+WEIGHTS = ("float32", "int8", "int4", "ternary")  # of `quantisation.KINDS`, long to import
 
 
 @click.command()
@@ -37,10 +38,30 @@ FORMATS = ("bundle", "genn", "nir", "c", "torch")
     "--backend", type=click.Choice(BACKENDS), show_default=BACKENDS[0], help="Of genn: for what."
 )
 @click.option(
+    "--weights",
     "--quantise",
-    type=click.Choice(["int8"]),
-    help="Of c: weights of 8 bits. The accuracy before and after is measured on the validation "
-    "split.",
+    type=click.Choice(WEIGHTS),
+    show_default=WEIGHTS[0],
+    help="Of c: weights of 32, 8, 4 or 2 bits. If they are rounded, the accuracy before and after "
+    "is measured on the validation split.",
+)
+@click.option(
+    "--per",
+    type=click.Choice(["neuron", "projection"]),
+    show_default="neuron",
+    help="Of --weights: what has a scale, each neuron in each projection, or each projection.",
+)
+@click.option(
+    "--ram",
+    type=BYTES,
+    metavar="SIZE",
+    help="Of c: RAM of the device (32k, 1M), which state and stack must fit.",
+)
+@click.option(
+    "--flash",
+    type=BYTES,
+    metavar="SIZE",
+    help="Of c: flash memory, which constants and code must fit.",
 )
 @click.option(
     "--edges",
@@ -53,7 +74,9 @@ FORMATS = ("bundle", "genn", "nir", "c", "torch")
     help="Of nir: time constants with which tools that step by forward Euler compute the same.",
 )
 @click.option(
-    "--data", metavar="DIR", help="Folder of the data to measure int8 on; that of the training."
+    "--data",
+    metavar="DIR",
+    help="Folder of the data to measure --weights on; that of the training.",
 )
 @JSON
 def export(
@@ -62,7 +85,10 @@ def export(
     out: str,
     checkpoint: str | None,
     backend: str | None,
-    quantise: str | None,
+    weights: str | None,
+    per: str | None,
+    ram: int | None,
+    flash: int | None,
     edges: str | None,
     euler: bool,
     data: str | None,
@@ -76,14 +102,15 @@ def export(
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.export.formats import ExportOptions, export_model
 
-    if data is not None and quantise is None:
+    if data is not None and weights in (None, WEIGHTS[0]):
         raise InputError(
-            f"--data must come with --quantise int8, which it is measured on, got {data}; leave "
-            "--data out"
+            f"--data must come with --weights {', '.join(WEIGHTS[1:])}, measured on it, got "
+            f"{data}; leave --data out"
         )
     wanted = ExportOptions(
-        form, Path(out), checkpoint, backend=backend, quantise=quantise, edges=edges, euler=euler
-    )
+        form, Path(out), checkpoint, backend=backend, weights=weights, per=per, ram=ram,
+        flash=flash, edges=edges, euler=euler,
+    )  # fmt: skip
     result = export_model(Path(model), wanted, data)
     if as_json:
         say_json(result.as_dict())

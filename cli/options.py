@@ -66,6 +66,21 @@ CHECKPOINT = click.option(
     show_default=True,
     help="Which network: of the best or of the last epoch.",
 )
+
+
+class _Bytes(click.ParamType):
+    """A number of bytes; k and M are 1024 and 1024 x 1024 of them."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        found = re.fullmatch(r"([0-9]{1,12})([kKM]?)(i?B)?", str(value).strip())
+        if not found or not int(found[1]):
+            self.fail(f"must be a number of bytes such as 32768, 32k or 1M, got {value!r}")
+        return int(found[1]) * {"": 1, "K": 1024, "M": 1024**2}[found[2].upper()]
+
+
+BYTES = _Bytes()
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else."
 )

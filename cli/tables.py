@@ -107,7 +107,8 @@ def _say_baseline(baseline: dict[str, Any] | None) -> None:
 def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -> None:
     """Print what a network reached and which classes it takes for which."""
     out = console()
-    say(f"{run}, {result['checkpoint']} checkpoint")
+    kind = result.get("quantised")
+    say(f"{run}, {result['checkpoint']} checkpoint{f', weights quantised to {kind}' * bool(kind)}")
     rows = dict(result["splits"])
     if result["split"] == "all":
         rows["all"] = result

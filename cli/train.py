@@ -279,7 +279,13 @@ def _initialise(job: TrainingJob) -> "InitialWeights | None":
 
 
 def _trainer(job: TrainingJob) -> "Trainer":
-    from mlgenn_delays.recipe import build_augment, build_loss, build_rewiring, build_rule
+    from mlgenn_delays.recipe import (
+        build_augment,
+        build_loss,
+        build_quantisation,
+        build_rewiring,
+        build_rule,
+    )
     from mlgenn_delays.training.callbacks import EarlyStopping
     from mlgenn_delays.training.trainer import Trainer
 
@@ -289,6 +295,7 @@ def _trainer(job: TrainingJob) -> "Trainer":
         build_rule(job.recipe),
         loss=build_loss(job.recipe),
         rewiring=build_rewiring(job.recipe),
+        quantisation=build_quantisation(job.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,
         seed=job.recipe.seed,
@@ -318,7 +325,7 @@ def _note_cost(
     from mlgenn_delays.runs.files import COST
 
     for split, evaluation in measured.items():
-        about = about_of(job.splits[split])
+        about = about_of(job.splits[split], **job.recipe.quantisation.told())
         cost = {"split": split} | cost_of(trainer.network, evaluation, about).as_dict()
         write_atomic(job.path / COST, json.dumps(cost, indent=2) + "\n")
         return cost

@@ -56,6 +56,7 @@ from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator as
 from mlgenn_delays.neurons.models.cuba_lif import CubaLIF as CubaLIF
 from mlgenn_delays.neurons.models.discrete_lif import DiscreteLIF as DiscreteLIF
 from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF as TwoCompartmentLIF
+from mlgenn_delays.quantisation import Quantisation as Quantisation
 from mlgenn_delays.rewiring import SET as SET
 from mlgenn_delays.rewiring import DeepR as DeepR
 from mlgenn_delays.rewiring import RigL as RigL

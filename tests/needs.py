@@ -152,6 +152,8 @@ def _cuda() -> str:
 NEEDS: dict[str, Callable[[], str]] = {
     **{name: program(name) for name in ("bash", "cc", "gcc", "clang", "g++", "make", "nm")},
     "size": program("size"),
+    "arm-none-eabi-gcc": program("arm-none-eabi-gcc"),
+    "qemu-system-arm": program("qemu-system-arm"),
     "mpi": _mpi,
     "genn": modules("GeNN (pygenn and ml_genn: genn-team.github.io)", "pygenn", "ml_genn"),
     "cuda code": _cuda_code,

@@ -78,8 +78,9 @@ class Cost:
         connection_sparsity: In 0..1.
         operations: By projection.
         spikes: Per inference, by population that spikes.
-        footprint: By format: ``bundle``, ``c`` (float32 weights), ``c_int8``, ``genn`` (one example
-            at a time); those that cannot hold the network are absent.
+        footprint: By format: ``bundle``, ``c`` (float32 weights), ``c_int8``, ``c_int4``,
+            ``c_ternary``, ``genn`` (one example at a time); those that cannot hold the network are
+            absent.
         membrane_updates: Per inference, by population that is no input; None if not counted.
         delays: What delays keep; None if not counted.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact, to_bytes
 from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.network.delays import delay_steps
+from mlgenn_delays.quantisation import LARGEST
 from mlgenn_delays.runs.costs import FORMATS
 
 
@@ -17,8 +19,8 @@ def footprint(artifact: Artifact) -> dict[str, Bytes]:
     """The bytes of a network by format; those that cannot hold it are absent."""
     functions: list[Callable[[Artifact], Bytes]] = [
         lambda each: Bytes(len(to_bytes(each)), 0),
-        lambda each: _of_c(each, int8=False),
-        lambda each: _of_c(each, int8=True),
+        _of_c,
+        *(partial(_of_c, weights=kind) for kind in LARGEST),
         _of_genn,
     ]
     found = {}
@@ -30,21 +32,17 @@ def footprint(artifact: Artifact) -> dict[str, Bytes]:
     return found
 
 
-def _of_c(artifact: Artifact, *, int8: bool) -> Bytes:
-    from mlgenn_delays.export.c import quantise
-    from mlgenn_delays.export.c.header import costs_of
-    from mlgenn_delays.export.c.make import make_layout
-    from mlgenn_delays.export.c.text import Strings
+def _of_c(artifact: Artifact, weights: str | None = None) -> Bytes:
+    """Of float32 weights, or of those of a kind."""
+    from mlgenn_delays.export.c import c_costs, quantise
 
     if artifact.about.series:
         raise InputError("the C export has classes, got a network of series")
     quantised = None
-    if int8:
-        network, quantised = quantise(artifact.network)
-        artifact = replace(artifact, network=network)
-    layout = make_layout(artifact, quantised)
-    strings = Strings(artifact.about.labels, tuple(p.title for p in layout.hidden))
-    made = costs_of(layout, strings.bytes, int8)
+    if weights is not None:
+        network, quantised = quantise(artifact.network, weights, artifact.about.per)
+        artifact = replace(artifact, network=network, quantised=None)
+    made = c_costs(artifact, quantised)
     return Bytes(made.constant_bytes, made.state_bytes)
 
 

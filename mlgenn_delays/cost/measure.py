@@ -4,6 +4,7 @@ Shapes: B examples of a batch, T steps, n neurons of a population, D longest del
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,10 @@ def cost_of(network: Network, evaluation: Evaluation, about: About) -> Cost:
     return _cost(network, about.n_steps, sizes, evaluation.events, evaluation.n)
 
 
-def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | None = None) -> Cost:
+def measure_cost(
+    of: Model | Network | Artifact, data: Data, *, threads: int | None = None,
+    about: About | None = None,
+) -> Cost:  # fmt: skip
     """Run a network on data and count what it costs.
 
     It runs on the CPU engine, several times as long as an evaluation.
@@ -51,6 +55,8 @@ def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | N
             network has them.
         data: N examples.
         threads: Threads, all cores if None; counts do not depend on it.
+        about: Of a network, what `about_of` gives with what else is known, such as
+            ``quantised="int8"``.
 
     Raises:
         InputError: The data do not fit the network, have no example, or the model is of GeNN's
@@ -62,11 +68,11 @@ def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | N
         >>> data = load_dataset("digits", options={"both": True})["test"]
         >>> cost = measure_cost(Network.load("run/network.safetensors"), data)
         >>> cost.examples, sorted(cost.footprint)
-        (360, ['bundle', 'c', 'c_int8', 'genn'])
+        (360, ['bundle', 'c', 'c_int4', 'c_int8', 'c_ternary', 'genn'])
     """
     if not len(data):
         raise InputError("the data must have examples to count on, got none")
-    network, sizes = _network_of(of, data)
+    network, sizes = _network_of(of, about or about_of(data))
     compiled = compile_network(
         network, inference_rule(network), total_steps=1, threads=threads, learns=False
     )
@@ -93,16 +99,17 @@ def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | N
     )  # fmt: skip
 
 
-def about_of(data: Data) -> About:
-    """What data say of a network that runs on them."""
-    return About(n_steps=data.n_steps, labels=data.label_names, series=data.targets is not None)
+def about_of(data: Data, **known: Any) -> About:
+    """What data say of a network that runs on them, and what else is known of it."""
+    own = {"n_steps": data.n_steps, "labels": data.label_names, "series": data.targets is not None}
+    return About(**own, **known)
 
 
-def _network_of(of: Model | Network | Artifact, data: Data) -> tuple[Network, dict[str, Bytes]]:
+def _network_of(of: Model | Network | Artifact, about: About) -> tuple[Network, dict[str, Bytes]]:
     """The network that runs, and its bytes by format."""
     if isinstance(of, Network):
         of.warn_of_trained_copy("measured")
-        return of, _footprint(of.copy(), about_of(data))
+        return of, _footprint(of.copy(), about)
     if isinstance(of, Model):
         if of.artifact is None:
             raise InputError(

@@ -14,6 +14,7 @@ from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.network import Network
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.rewiring import Rewiring
 
 
@@ -105,6 +106,7 @@ def compile_network(
     *,
     loss: str | Loss = "cross-entropy",
     rewiring: Rewiring | None = None,
+    quantisation: Quantisation | None = None,
     total_steps: int,
     epoch_steps: int | None = None,
     seed: int = 0,
@@ -123,6 +125,7 @@ def compile_network(
         loss: A name, such as ``"cross-entropy"``, its settings, or a function; see
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
+        quantisation: How weights and delays are quantised while they are learned, or None.
         total_steps: Optimiser steps of the whole training, for the schedules.
         epoch_steps: Those of an epoch: rewiring after each then takes the candidate gradients of
             its last batches only. None if not known, then of all batches.
@@ -166,8 +169,8 @@ def compile_network(
             network, rule = network.folded(), _forwards(rule)
     ranks = Ranks(communicator)  # which starts MPI
     return Learner(
-        network, rule, make, loss=loss, rewiring=rewiring, total_steps=total_steps,
-        epoch_steps=epoch_steps, seed=seed, threads=threads, ranks=ranks,
+        network, rule, make, loss=loss, rewiring=rewiring, quantisation=quantisation,
+        total_steps=total_steps, epoch_steps=epoch_steps, seed=seed, threads=threads, ranks=ranks,
     )  # fmt: skip
 
 

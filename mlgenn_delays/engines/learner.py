@@ -41,6 +41,7 @@ from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.learning.losses import as_loss
 from mlgenn_delays.machine import Workers
 from mlgenn_delays.network import Network
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.tensors import not_finite
 
@@ -90,6 +91,7 @@ class Learner:
         *,
         loss: object = "cross-entropy",
         rewiring: Rewiring | None = None,
+        quantisation: Quantisation | None = None,
         total_steps: int,
         epoch_steps: int | None = None,
         seed: int = 0,
@@ -103,8 +105,11 @@ class Learner:
         self.seed = seed
         own, workers = network.copy(), Workers(ranks.threads(threads))  # rewiring changes structure
         plan, layout = make_plan(own)
+        if quantisation is not None:
+            quantisation.check(own)
+        parameters = Parameters(own, layout, quantisation)
         self._context = SimulationContext(
-            own, rule, self.loss, workers, plan, layout, Parameters(own, layout), ranks=ranks
+            own, rule, self.loss, workers, plan, layout, parameters, ranks=ranks
         )
         check_loss(network, rule, self.loss)
         check_rule(network, rule)
@@ -210,7 +215,7 @@ class Learner:
             structure.accumulate(self._simulation, batch, spike_scale, width)
         self._simulation.keep_statistics(len(batch))
         self._optimiser.update(by_weight, by_delay, len(batch))
-        self._simulation.refresh()
+        self._context.renew(self._simulation)
         if structure is not None:
             structure.rewire_if_due(self._simulation, step + 1, False)
 
@@ -231,7 +236,7 @@ class Learner:
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
                 p.put("weight", name, weight)
         keep_signs(p.weight, p.sign, 0, len(p.weight))
-        self._simulation.refresh()
+        self._context.renew(self._simulation)
 
     # Evaluation and gradients
 
@@ -351,7 +356,7 @@ class Learner:
         self._context.renew_constants()
         if self._structure is not None:
             self._structure.take_signs()
-        self._simulation.refresh()
+        self._context.renew(self._simulation)
 
     def state(self) -> dict[str, Any]:
         """Return parameters, moments and step count; see `engines.base.CompiledNetwork`."""
@@ -368,4 +373,4 @@ class Learner:
         self._context.renew_constants()
         if self._structure is not None:
             self._structure.load_state(state)
-        self._simulation.refresh()
+        self._context.renew(self._simulation)

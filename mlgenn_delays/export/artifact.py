@@ -37,9 +37,10 @@ from mlgenn_delays.network.storage import (
     rebuild,
     tensors_of,
 )
+from mlgenn_delays.quantisation import LARGEST, Per, Quantised, quantise
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
-from mlgenn_delays.settings import Count, check
+from mlgenn_delays.settings import Count, check, one_of
 from mlgenn_delays.tensors import FileFormat
 from mlgenn_delays.untrusted import parse_json
 
@@ -97,14 +98,15 @@ class About(_Brief):
     # Of the run's recipe.toml, empty if not known.
     recipe_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     epoch: Annotated[int, Field(ge=0)] | None = None  # of the network, None if not known
-    measured: tuple[Measured, ...] = ()  # with int8, of the rounded network
-    # None if weights were not rounded to 8 bits.
-    quantised: Annotated[str, Field(pattern="^int8$")] | None = None
+    measured: tuple[Measured, ...] = ()  # of the quantised network, if it is
+    # None if weights are not quantised.
+    quantised: Annotated[str, one_of(*LARGEST)] | None = None
+    per: Per = "neuron"  # what has a scale, where they are
     version: _Text = ""  # of delaysnn that made it
     # Whether the output's voltage is a series of each label, instead of a class being chosen.
     series: bool = False
 
-    brief = ("series",)
+    brief = ("series", "per")
 
     @model_validator(mode="after")
     def _known(self) -> "About":
@@ -147,6 +149,7 @@ class Artifact:
     kept: Kept  # by spiking population, (n,) int64: which of its neurons are left
     sizes: dict[str, int]  # neurons of each population before that
     about: About  # what must be known to use it
+    quantised: Quantised | None = None  # the integers of its weights, where they were learned so
 
     def __post_init__(self) -> None:
         network = self.network
@@ -166,6 +169,14 @@ class Artifact:
         network.order()
         self._check_network()
         self._check_kept()
+        self._check_quantised()
+
+    def _check_quantised(self) -> None:
+        if self.quantised is None:
+            return
+        for name, p in self.network.projections.items():
+            if not np.array_equal(self.quantised.weights(p), p.weight):
+                raise InputError(f"weights of projection {name!r} must be integers times scales")
 
     def _check_network(self) -> None:
         for name, population in self.network.populations.items():
@@ -204,9 +215,17 @@ class Artifact:
     def of(network: Network, about: About) -> "Artifact":
         """There must be one input, and one output with as many neurons as labels."""
         network.warn_of_trained_copy("made an artifact of")
-        small, kept = prepare(network)
         sizes = {name: population.n for name, population in network.populations.items()}
-        return Artifact(small, kept, sizes, about)
+        if about.quantised is None:
+            return Artifact(*prepare(network), sizes, about)
+        # With the neurons that are left out: they may have the largest weight of another one.
+        whole, quantised = quantise(network.folded(), about.quantised, about.per)
+        small, kept = prepare(whole)
+        scales = {
+            name: quantised.scales[name][kept.get(p.target, slice(None))]
+            for name, p in small.projections.items()
+        }
+        return Artifact(small, kept, sizes, about, Quantised.of(small, about.quantised, scales))
 
 
 def artifact_of_run(
@@ -227,6 +246,7 @@ def artifact_of_run(
         measured=measured,
         version=__version__,
         series=metric_of_kind(run.recipe.loss.kind) is NRMSE,
+        **run.recipe.quantisation.told(),
     )
     return Artifact.of(network, about)
 
@@ -299,6 +319,9 @@ def to_bytes(artifact: Artifact) -> bytes:
         tensors[f"{base}/delay"] = delay_steps(projection, network.dt)
         for key in ("indptr", "post", "delay"):
             tensors[f"{base}/{key}"] = _smallest(tensors[f"{base}/{key}"])
+        if artifact.quantised is not None:
+            tensors[f"{base}/weight"] = artifact.quantised.values[name]
+            tensors[f"{base}/scale"] = artifact.quantised.scales[name]
     for name, index in artifact.kept.items():
         tensors[f"kept/{name}"] = _smallest(index)
     return FORMAT.pack(
@@ -319,6 +342,9 @@ def read_bundle(path: Path | str) -> Artifact:
 
 def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artifact:
     description = parse_json(metadata["network"])
+    about = About.of_json(metadata["about"])
+    values: dict[str, np.ndarray] = {}
+    scales: dict[str, np.ndarray] = {}
     for entry in description["projections"]:
         base = f"projection/{entry['name']}"
         for key, kind in _TYPES.items():
@@ -326,13 +352,21 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
         steps = _whole(tensors, f"{base}/delay")
         with np.errstate(over="ignore"):  # what is not finite is rejected
             tensors[f"{base}/delay"] = steps.astype(np.int64) * float(description["dt"])
+        if f"{base}/scale" in tensors:
+            scales[entry["name"]] = tensors[f"{base}/scale"]
+            values[entry["name"]] = tensors[f"{base}/weight"]
+            tensors[f"{base}/weight"] = np.zeros(values[entry["name"]].shape, np.float32)
     network = rebuild(Network, description, tensors)
     kept = {
         population.name: _whole(tensors, f"kept/{population.name}").astype(np.int64)
         for population in network.spiking()
     }
-    about = About.of_json(metadata["about"])
-    return Artifact(network, kept, parse_json(metadata["sizes"]), about)
+    quantised = None
+    if scales:
+        quantised = Quantised(str(about.quantised), values, scales)
+        for projection in network.projections.values():
+            projection.weight = quantised.weights(projection)
+    return Artifact(network, kept, parse_json(metadata["sizes"]), about, quantised)
 
 
 def _whole(tensors: dict[str, np.ndarray], key: str) -> np.ndarray:

@@ -22,6 +22,7 @@ from mlgenn_delays.export.artifact import (
 from mlgenn_delays.export.demos import demo_or_path
 from mlgenn_delays.export.model import AT_ONCE, CPURunner, read_artifact
 from mlgenn_delays.files import check_writable, open_folder_atomic
+from mlgenn_delays.quantisation import FLOAT
 from mlgenn_delays.runs.files import FULL
 from mlgenn_delays.runs.run import Run, check_labels
 
@@ -68,7 +69,10 @@ def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:
 
 
 BACKEND = "single_threaded_cpu"
-_OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
+_OF = {
+    "backend": "genn", "weights": "c", "per": "c", "ram": "c", "flash": "c", "edges": "nir",
+    "euler": "nir",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,10 @@ class ExportOptions:
         path: File or folder to make; it must be new, or an empty folder.
         checkpoint: Of a run, ``"best"`` (as None) or ``"last"``.
         backend: Of genn.
-        quantise: Of c, None or ``"int8"``.
+        weights: Of c, ``"float32"`` (as None), ``"int8"``, ``"int4"`` or ``"ternary"``.
+        per: Of such weights, ``"neuron"`` (as None) or ``"projection"``: what has a scale.
+        ram: Of c, bytes of RAM that the program must fit.
+        flash: Of c, bytes of flash memory that it must fit.
         edges: Of nir, see `write_nir`.
         euler: Of nir, see `write_nir`.
 
@@ -92,7 +99,10 @@ class ExportOptions:
     path: Path
     checkpoint: str | None = None
     backend: str | None = None
-    quantise: str | None = None
+    weights: str | None = None
+    per: str | None = None
+    ram: int | None = None
+    flash: int | None = None
     edges: str | None = None
     euler: bool = False
 
@@ -103,6 +113,10 @@ class ExportOptions:
                     f"--{name} must come with --format {form}, got --format {self.form}; "
                     f"leave --{name} out"
                 )
+        if self.per and self.weights in (None, FLOAT):
+            raise InputError(
+                f"--per must come with --weights of integers, got --per {self.per}; leave it out"
+            )
         check_new(self.path, folder=self.form in ("genn", "c", "torch"))
 
 
@@ -222,30 +236,44 @@ def _write_c(
     artifact: Artifact, source: Path, wanted: ExportOptions, data: str | None
 ) -> tuple[Artifact, list[str]]:
     """Write C source; return the artifact as it is in there, and lines to print."""
-    from mlgenn_delays.export.c import quantise, write_c
+    from mlgenn_delays.export.c import Limits, quantise, write_c
+    from mlgenn_delays.export.c.fit import fitting
 
-    quantised, notes = None, []
-    if wanted.quantise:
-        network, quantised = quantise(artifact.network)
+    notes: list[str] = []
+    known = artifact.about.quantised
+    kind = wanted.weights or known or FLOAT
+    limits = Limits(wanted.ram, wanted.flash) if wanted.ram or wanted.flash else None
+    if known is not None and kind not in (known, FLOAT):
+        raise InputError(
+            f"--weights must be {known} or {FLOAT} for {source}, whose weights are {known}, "
+            f"got {kind}; leave --weights out"
+        )
+    if kind == FLOAT:
+        artifact = replace(artifact, quantised=None)
+    elif known is None:
+        network, quantised = quantise(artifact.network, kind, wanted.per or "neuron")
         rounded = replace(
             artifact,
             network=network,
-            about=artifact.about.model_copy(update={"quantised": "int8", "measured": ()}),
+            quantised=quantised,
+            about=artifact.about.model_copy(update={"quantised": kind, "measured": ()}),
         )
+        if limits:
+            fitting(rounded, quantised, limits)
         split, why = validation_split(artifact, source, data)
         if split is None:
-            notes.append(f"int8: accuracy not measured, for {why}")
+            notes.append(f"{kind}: accuracy not measured, for {why}")
         else:
             before, after = accuracy(artifact, split), accuracy(rounded, split)
             notes.append(
-                f"int8: {before.split} accuracy {ACCURACY.text(before.accuracy)} before, "
+                f"{kind}: {before.split} accuracy {ACCURACY.text(before.accuracy)} before, "
                 f"{ACCURACY.text(after.accuracy)} after ({before.n} examples)"
             )
             about = rounded.about.model_copy(update={"measured": (after,)})
             rounded = replace(rounded, about=about)
         artifact = rounded
     with _folder(wanted.path) as folder:
-        made = write_c(artifact, folder, quantised=quantised)
+        made = write_c(artifact, folder, quantised=artifact.quantised, limits=limits)
     return artifact, [*notes, *made.lines()]
 
 

@@ -1,4 +1,4 @@
-"""From a recipe to a network, a learning rule, rewiring and the augmentation."""
+"""From a recipe to a network, a learning rule, rewiring, quantisation and the augmentation."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from mlgenn_delays.network import (
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.network.initialise import Initial, kaiming
 from mlgenn_delays.network.models import SynapseModel
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.recipe.sections import Delays, Learning
@@ -255,6 +256,17 @@ def build_augment(recipe: Recipe) -> "Augment | None":
     if not augment.group:
         augment = replace(augment, group=recipe.data.parsed.group)
     return None if augment.is_identity else augment
+
+
+def build_quantisation(recipe: Recipe) -> Quantisation | None:
+    """Return how weights and delays are quantised in training, or None if they are not.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_quantisation, load_recipe
+        >>> build_quantisation(load_recipe("digits", ["quantisation.weights=int4"])).weights
+        'int4'
+    """
+    return None if recipe.quantisation.is_identity else recipe.quantisation
 
 
 def load_data(recipe: Recipe, folder: Path | str | None = None) -> "Splits":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning.losses import LOSSES
+from mlgenn_delays.quantisation import FLOAT
 from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.recipe.neuron_checks import (
     check_linear,
@@ -108,6 +109,16 @@ def check_augmentation(recipe: "Recipe") -> None:
     check_encoding(recipe.augmentation, currents=recipe.data.encoding == "currents")
 
 
+def check_quantisation(recipe: "Recipe") -> None:
+    """Reject grids of delays that the time step or the longest delays do not allow."""
+    quantisation, network = recipe.quantisation, recipe.network
+    if not quantisation.has_grid:
+        return
+    names = network.projections()
+    longest = {name: recipe.delays.max if recipe.has_delays(name) else 0.0 for name in names}
+    quantisation.check_grids(longest, network.dt)
+
+
 CHECKS = (
     check_models,
     check_delayed,
@@ -116,6 +127,7 @@ CHECKS = (
     check_rewiring,
     check_counts,
     check_augmentation,
+    check_quantisation,
 )
 
 
@@ -259,6 +271,8 @@ def _rewiring(recipe: "Recipe") -> Found:
 
 
 def _others(recipe: "Recipe") -> Found:
+    if recipe.quantisation.weights == FLOAT:
+        yield "quantisation.per", f"quantisation.weights = {FLOAT!r}"
     augmentation = recipe.augmentation
     if not (augmentation.shift or augmentation.mask_channels):
         yield "augmentation.group", "augmentation.shift = 0 and augmentation.mask_channels = 0"

@@ -12,6 +12,7 @@ from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.declare import Neuron, model_of
 from mlgenn_delays.neurons.stored import MOST_DECLARED, NeuronName, from_declaration
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.recipe import cross_checks
 from mlgenn_delays.recipe.network_section import Layer, NetworkSection, Readout
 from mlgenn_delays.recipe.neurons_section import NeuronTable
@@ -47,6 +48,7 @@ class Recipe(Section):
     regularisation: Regularisation = Regularisation()
     augmentation: Augment = Augment()
     rewiring: RewiringSection = RewiringSection()
+    quantisation: Quantisation = Quantisation()
     expected: Expected = Expected()
 
     @model_validator(mode="after")

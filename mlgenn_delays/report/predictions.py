@@ -104,7 +104,7 @@ def predict(
         evaluation,
         tuple(map(printable, data.label_names)),
         {population.name: population.n for population in network.populations.values()},
-        cost_of(network, evaluation, about_of(data)),
+        cost_of(network, evaluation, about_of(data, **recipe.quantisation.told())),
         _look_into(compiled, data, correct, loss),
         _look_into(compiled, data, wrong, loss),
     )

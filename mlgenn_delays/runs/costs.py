@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlgenn_delays.quantisation import LARGEST
 from mlgenn_delays.runs.files import COST
 from mlgenn_delays.untrusted import read_json
 
-FORMATS = ("bundle", "c", "c_int8", "genn")  # whose bytes are known
+FORMATS = ("bundle", "c", *(f"c_{kind}" for kind in LARGEST), "genn")  # whose bytes are known
 OPERATIONS = "operations"
 COLUMNS = (OPERATIONS, *(f"bytes_{name}" for name in FORMATS))
 _Size = Annotated[int, Field(ge=0, le=2**63 - 1)]

@@ -227,9 +227,9 @@ def read_results(folder: Path | str) -> list[Row]:
         ``best_epoch``, ``epochs``, ``validation_accuracy``, ``validation_loss``,
         ``test_accuracy``, ``test_loss``, ``seconds``, ``peak_memory_mb``, ``operations``
         (effective synaptic operations per example), ``bytes_bundle``, ``bytes_c``,
-        ``bytes_c_int8``, ``bytes_genn``, ``point`` (the run directory, within the folder) and
-        ``reason``; None for what there is not. For target
-        series they have ``_nrmse`` in the place of ``_accuracy``.
+        ``bytes_c_int8``, ``bytes_c_int4``, ``bytes_c_ternary``, ``bytes_genn``, ``point``
+        (the run directory, within the folder) and ``reason``; None for what there is not. For
+        target series they have ``_nrmse`` in the place of ``_accuracy``.
 
     Raises:
         InputError: There are none, or the file is damaged.

@@ -24,6 +24,7 @@ from mlgenn_delays.learning.losses import (
 )
 from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.runs.checkpoint import Checkpoint, Setting, kept
 from mlgenn_delays.runs.directory import RunDirectory
@@ -82,8 +83,9 @@ BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 
 
 def check_arguments(
-    network: object, rule: object, rewiring: object, augment: object, run: object
-) -> None:
+    network: object, rule: object, rewiring: object, augment: object, run: object,
+    quantisation: object,
+) -> None:  # fmt: skip
     """Reject arguments of another kind, and networks without one input and one output."""
     for name, value, kind in (
         ("network", network, Network),
@@ -91,6 +93,7 @@ def check_arguments(
         ("rewiring", rewiring, Rewiring | None),
         ("augment", augment, Augment | None),
         ("run", run, RunDirectory | None),
+        ("quantisation", quantisation, Quantisation | None),
     ):
         if not isinstance(value, kind):
             kinds = get_args(kind) or (kind,)
@@ -211,12 +214,15 @@ def capped_delays(network: Network, rule: Rule) -> str:
     )
 
 
-def what_is_learned(network: Network, train: Data) -> dict[str, object]:
+def what_is_learned(
+    network: Network, train: Data, quantisation: Quantisation | None
+) -> dict[str, object]:
     """What must be known to use a network, as `mlgenn_delays.export.artifact.About` has it."""
     names = list(train.label_names)
     # An output may have more neurons than there are classes.
     names += [str(number) for number in range(len(names), network.output().n)]
-    return {"n_steps": train.n_steps, "labels": names, "series": train.targets is not None}
+    found = {"n_steps": train.n_steps, "labels": names, "series": train.targets is not None}
+    return found if quantisation is None else found | quantisation.told()
 
 
 def described_learning(
@@ -224,10 +230,15 @@ def described_learning(
     loss: Loss,
     rewiring: Rewiring | None,
     augment: Augment | None,
+    quantisation: Quantisation | None = None,
+    *,
     recorded: Mapping[str, Setting] = MappingProxyType({}),
 ) -> dict[str, Setting]:
     """How a network is learned, as text by what; a run may have `recorded` fewer settings of it."""
-    given = {"rule": rule, "loss": loss, "rewiring": rewiring, "augment": augment}
+    given: dict[str, object] = {
+        "rule": rule, "loss": loss, "rewiring": rewiring, "augment": augment,
+        "quantisation": quantisation,
+    }  # fmt: skip
     found: dict[str, Setting] = {k: described(v, recorded.get(k)) for k, v in given.items()}
     if not isinstance(loss, NamedLoss):
         found["loss"] = name_of(loss)

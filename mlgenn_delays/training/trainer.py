@@ -22,6 +22,7 @@ from mlgenn_delays.learning.losses import Loss, as_loss
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.progress import check_progress
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep, thin
 from mlgenn_delays.runs.directory import STATE, RunDirectory
@@ -68,6 +69,7 @@ class Trainer(Trained):
         loss: A name, such as ``"cross-entropy"``, its settings, or a function; see
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
+        quantisation: How weights and delays are quantised while they are learned, or None.
         epochs: Epochs, at least 1.
         batch_size: Examples per batch, at least 1.
         seed: Seed of shuffling, augmentation, dropout and rewiring, at least 0.
@@ -114,6 +116,7 @@ class Trainer(Trained):
         *,
         loss: str | Loss = "cross-entropy",
         rewiring: Rewiring | None = None,
+        quantisation: Quantisation | None = None,
         epochs: int = 20,
         batch_size: int = 32,
         seed: int = 0,
@@ -127,7 +130,7 @@ class Trainer(Trained):
         progress: str = "auto",
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        check_arguments(network, rule, rewiring, augment, run)
+        check_arguments(network, rule, rewiring, augment, run, quantisation)
         check_engine(engine, backend, communicator)
         check("epochs", epochs, Count)
         check("batch_size", batch_size, Count)
@@ -139,6 +142,8 @@ class Trainer(Trained):
         self.rule = rule
         self.loss = as_loss(loss)
         self.rewiring = rewiring
+        identity = quantisation is None or quantisation.is_identity
+        self.quantisation = None if identity else quantisation
         self.epochs = int(epochs)
         self.batch_size = int(batch_size)
         self.seed = int(seed)
@@ -147,7 +152,7 @@ class Trainer(Trained):
         self.backend = backend
         self.communicator = communicator
         self.augment = augment
-        self._learned = rule, self.loss, rewiring, augment
+        self._learned = rule, self.loss, rewiring, augment, self.quantisation
         self.run = run
         self.snapshots = float(snapshots)
         self.progress = progress
@@ -229,7 +234,7 @@ class Trainer(Trained):
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
                 if checkpoint is not None:
-                    known = described_learning(*self._learned, checkpoint.settings)
+                    known = described_learning(*self._learned, recorded=checkpoint.settings)
                     known |= starting_network(self.run.path, checkpoint, self._start)
                     known |= length_before(checkpoint, self.epochs, self.rule, self.rewiring)
                     check_resumed(self.run.path, checkpoint, settings | known, splits)
@@ -286,6 +291,7 @@ class Trainer(Trained):
             self.rule,
             loss=self.loss,
             rewiring=self.rewiring if learns else None,
+            quantisation=self.quantisation if learns else None,
             total_steps=self.epochs * (batches or 1),
             epoch_steps=batches,
             seed=self.seed,
@@ -337,7 +343,7 @@ class Trainer(Trained):
             self._last = last
             self._network = Network.load(self.run.network_path("best"))
         self._compiled, self._evaluating, self._training = compiled, None, True
-        self._about = what_is_learned(self._start, train)
+        self._about = what_is_learned(self._start, train, self.quantisation)
         self.stop_training = False
         self.ranks.wait()  # no epoch is committed before all have read the last
 

@@ -112,7 +112,7 @@ def test_what_an_inference_costs(trained, tmp_path):
     cost = found.pop("cost")
     assert found == plain
     assert cost["examples"] == 360
-    assert set(cost["footprint"]) == {"bundle", "c", "c_int8", "genn"}
+    assert set(cost["footprint"]) == {"bundle", "c", "c_int8", "c_int4", "c_ternary", "genn"}
     counted = cost["per_inference"]
     assert counted["macs"] == 0 < counted["effective"] == counted["acs"] < counted["dense"]
     assert cost["delays"]["most"] > cost["delays"]["mean"] > 0

@@ -83,7 +83,7 @@ def test_neurons_of_ones_own_go_everywhere_but_to_nir(
 
 
 def test_int8_says_what_it_costs(trained: Path, tmp_path: Path) -> None:
-    options = ["--format", "c", "--quantise", "int8", "--out", tmp_path / "c"]
+    options = ["--format", "c", "--weights", "int8", "--out", tmp_path / "c"]
     result = call("export", trained, *options)
     assert result.exit_code == 0, result.output
     assert "before" in result.stdout and "after (180 examples)" in result.stdout
@@ -136,7 +136,7 @@ def test_spoken_words_from_training_to_answers(tmp_path: Path) -> None:
     ("options", "says"),
     [
         (["--format", "bundle", "--backend", "cuda"], "--format genn"),
-        (["--format", "nir", "--quantise", "int8"], "--format c"),
+        (["--format", "nir", "--weights", "int8"], "--format c"),
         (["--format", "c", "--edges", "delay"], "--format nir"),
         (["--format", "c", "--euler"], "--format nir"),
         (["--format", "pickle"], "pickle"),
@@ -189,7 +189,7 @@ def test_one_bad_file_is_one_line(bundle: Path, tmp_path: Path) -> None:
 def test_the_name_of_a_model_says_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:
     shutil.copy(bundle, tmp_path / "model.nir")
     assert call("infer", tmp_path / "model.nir", images).exit_code == 0
-    assert "bundle or a NIR file" in refused("infer", images, images)
+    assert "a network or a NIR file" in refused("infer", images, images)
 
 
 @pytest.mark.parametrize(

@@ -387,9 +387,7 @@ def test_init_with_other_synapses_or_settings_of_its_own(trained, tmp_path):
 
 def test_options_without_effect_are_refused(trained, tmp_path):
     out = ["--out", tmp_path / "made"]
-    assert "--quantise int8" in refused(
-        "export", trained, "--format", "c", "--data", tmp_path, *out
-    )
+    assert "--weights int8" in refused("export", trained, "--format", "c", "--data", tmp_path, *out)
     assert "--batch has no effect" in refused("infer", trained, "--stream", "--batch", 2)
     text = refused("analyse", trained, "--without-data", "--split", "test", *out)
     assert "--split has no effect" in text

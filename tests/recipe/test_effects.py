@@ -17,6 +17,7 @@ from mlgenn_delays.recipe import (
     build_augment,
     build_loss,
     build_network,
+    build_quantisation,
     build_rewiring,
     build_rule,
     load_data,
@@ -68,6 +69,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
         "loss.kind=spike-count", "network.layers.0.weight_mean=6",
     ),
     "learned": ("network.layers.0.learn=['tau_mem']",),
+    "quantised": ("quantisation.weights=int4", "quantisation.delay_step=2"),
 }  # fmt: skip
 # Another value of each key, one that the check of its range lets pass.
 OTHER: dict[str, Any] = {
@@ -95,6 +97,8 @@ OTHER: dict[str, Any] = {
     "rewiring.every": 3, "rewiring.grow_delay": "random", "data.encoding": "spikes",
     "data.gap_min": 3.0, "data.gap_max": 15.0, "data.jitter": 0.5, "data.window": 21.0,
     "data.channels": 3, "data.duration": 30.0, "data.train": 20, "data.seed": 4, "seed": 5,
+    "quantisation.weights": "ternary", "quantisation.per": "projection",
+    "quantisation.delay_step": 3.0, "quantisation.delay_values": "[0.0, 4.0]",
 }  # fmt: skip
 # What is about the course of a training, the other splits or the text, not about its steps; and
 # what waits for neurons that are silent all epoch.
@@ -114,7 +118,8 @@ def outcome(overrides: tuple[str, ...]) -> int:
         initialise_weights(network, data, recipe.network.automatic(), threads=1)
     engine = compile_network(
         network, build_rule(recipe), loss=build_loss(recipe), rewiring=build_rewiring(recipe),
-        seed=recipe.seed, total_steps=8, epoch_steps=3, threads=1,
+        quantisation=build_quantisation(recipe), seed=recipe.seed, total_steps=8, epoch_steps=3,
+        threads=1,
     )  # fmt: skip
     size, augment = recipe.learning.batch_size, build_augment(recipe)
     for epoch in (1, 2):

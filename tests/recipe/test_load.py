@@ -294,6 +294,7 @@ WITHOUT_EFFECT = [
     ("digits", "delays.layers=[] delays.max=40", "delays.layers = []"),
     ("digits", "learning.learning_rate=0 learning.beta1=0.5", "learning.learning_rate = 0"),
     ("digits", "learning.learning_rate=0 regularisation.l1=0.5", "learning.learning_rate = 0"),
+    ("digits", "quantisation.per=projection", "quantisation.weights = 'float32'"),
 ]
 
 

@@ -79,11 +79,12 @@ class EventSimulation(Simulation):
         self.context.spread(
             len(self._offset),
             lambda low, high: synapses.round_delays(
-                p.delay, self.context.layout.delay_of, p.highest, steps, low, high, self._offset
+                p.acting_delay, self.context.layout.delay_of, p.highest, steps, low, high,
+                self._offset,
             ),
-        )
+        )  # fmt: skip
         self._recurrent = synapses.make_recurrent(
-            self.context.plan, p.weight, self._offset, self._line()[1]
+            self.context.plan, p.acting_weight, self._offset, self._line()[1]
         )
         if self.context.parameters.neurons or self.context.parameters.synapses:
             self._linear = make_linear(self.context)
@@ -197,7 +198,7 @@ class EventSimulation(Simulation):
             ) -> None:
                 linear, recurrent = self._special()
                 eventprop_forward.run_chunk(
-                    context.plan, linear, self._row_layout, context.parameters.weight,
+                    context.plan, linear, self._row_layout, context.parameters.acting_weight,
                     self._offset, recurrent, starts, times, spike_scale, self._current, store,
                     low, high, self._steps, buffers,
                 )  # fmt: skip
@@ -230,7 +231,7 @@ class EventSimulation(Simulation):
         def task(k: int, low: int, high: int, buffers: EventBuffers) -> None:
             gradients, (linear, recurrent) = sums.take(), self._special()
             eventprop_backward.back_chunk(
-                context.plan, linear, self._row_layout, context.parameters.weight,
+                context.plan, linear, self._row_layout, context.parameters.acting_weight,
                 self._offset, recurrent, starts, times, spike_scale, drive, count_gradient,
                 self._current, store, low, high, self._steps, gradients, buffers,
                 kept, by_matrix[k], by_synapse[k],
@@ -239,7 +240,7 @@ class EventSimulation(Simulation):
 
         context.over_chunks(share.own_chunks(), self._buffers, task)
         sums.finish()
-        self._sum[1] *= context.parameters.weight
+        self._sum[1] *= context.parameters.acting_weight
         share.gather_chunks(by_matrix)
         share.gather_chunks(by_synapse)
         take_gradients(context, by_matrix.sum(0), by_synapse.sum(0))
@@ -260,8 +261,8 @@ class EventSimulation(Simulation):
         show_input(context.plan, layout, batch, traces, *self._share.own)
         plan, p_ = self._of_currents(), context.parameters
         longest, order = p_.longest, context.layout.delay_of
-        self._taps = make_taps(p_.delay, order, longest, self._steps, 0.0, learning=True)
-        coef, self._address = placed(context.plan, layout, self._taps, p_.weight)
+        self._taps = make_taps(p_.acting_delay, order, longest, self._steps, 0.0, learning=True)
+        coef, self._address = placed(context.plan, layout, self._taps, p_.acting_weight)
         taps, address, (starts, times) = self._taps, self._address, events_of(batch)
         spectra, places = no_spectra(len(plan.source)), len(traces.time) * layout.neurons
         own: np.ndarray = np.zeros(places * layout.length, np.float32)
@@ -305,7 +306,7 @@ class EventSimulation(Simulation):
         total = np.empty(sums.shape[1], np.float32)
         self.context.sum_groups(self._share, sums, total)
         by_weight, by_delay = np.empty(self._sum.shape, np.float32)
-        gather_gradient(taps, self.context.parameters.weight, total, by_weight, by_delay)
+        gather_gradient(taps, self.context.parameters.acting_weight, total, by_weight, by_delay)
         self._sum[0] += by_weight
         self._sum[1] += by_delay
 
@@ -318,8 +319,9 @@ class EventSimulation(Simulation):
         """Return dL/dx of the batch just gone back, whose adjoints were kept, (B, T, C)."""
         p = self.context.parameters
         taps = make_taps(
-            p.delay, self.context.layout.delay_of, p.longest, self._steps, 0.0, learning=False
-        )
+            p.acting_delay, self.context.layout.delay_of, p.longest, self._steps, 0.0,
+            learning=False,
+        )  # fmt: skip
         return input_gradient(self.context, self._row_layout, self._traces, taps, len(batch))
 
     def correlate(

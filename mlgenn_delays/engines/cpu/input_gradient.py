@@ -38,7 +38,7 @@ def input_gradient(
     context: SimulationContext, layout: RowLayout, traces: Traces, taps: Taps, examples: int
 ) -> np.ndarray:
     """Return dL/dx of the examples of the last batch, (B, T, C) float32."""
-    plan, weight = context.plan, context.parameters.weight
+    plan, weight = context.plan, context.parameters.acting_weight
     (own,) = np.flatnonzero(plan.kind == INPUT)
     out = np.zeros((examples, int(plan.n[own]), layout.steps), np.float32)
     for q in map(int, np.flatnonzero(plan.source == own)):

@@ -140,10 +140,10 @@ class TimestepSimulation(Simulation):
             p, layout = self.context.parameters, self.context.layout
             learning = width is not None and self.context.rule.delays is not None
             taps = make_taps(
-                p.delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning,
+                p.acting_delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning,
                 self.context.spread,
             )  # fmt: skip
-            coef, address = placed(self._plan, self._row_layout, taps, p.weight)
+            coef, address = placed(self._plan, self._row_layout, taps, p.acting_weight)
             spectra = self._frequency.prepare(self._plan, taps, coef)
             self._taps[width] = taps, coef, address, spectra
         return self._taps[width]
@@ -259,7 +259,7 @@ class TimestepSimulation(Simulation):
         taps, _, address, spectra = self._tapped(self._width)
         shape, places = shape_of(self._surrogate), len(plan.out_synapse) * taps.size
         out_coef, out_address = np.empty(places, np.float32), np.empty(places, np.int64)
-        place_outgoing(plan, self._row_layout, taps, p_.weight, out_coef, out_address)
+        place_outgoing(plan, self._row_layout, taps, p_.acting_weight, out_coef, out_address)
         starts, times = events_of(batch)
         count_gradient = self.context.spike_count_gradient(self._counts)
         most = max((len(own.names) for own in p_.neurons.values()), default=0)
@@ -308,7 +308,7 @@ class TimestepSimulation(Simulation):
             begin, end = (taps.size * s for s in synapses_of(plan, int(q)))
             self.context.sum_groups(self._share, sums, total, begin, end)
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
-        gather_gradient(taps, p_.weight, total, by_weight, by_delay)
+        gather_gradient(taps, p_.acting_weight, total, by_weight, by_delay)
         return by_weight, by_delay
 
     def _learn_synapses(

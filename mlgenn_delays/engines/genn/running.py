@@ -170,11 +170,11 @@ class Running:
         """Write weights and delays, of kernels of a `width` [steps]."""
         for name, p in network.projections.items():
             code = self._state.synapses[self.names[name]]
-            self._put(name, "g", parameters.take("weight", name))
+            self._put(name, "g", parameters.take("weight", name, parameters.acting_weight))
             if "d" not in code.variables:
                 continue
             longest = self._state.longest[self.names[name]]
-            delay = parameters.take("delay", name)
+            delay = parameters.take("delay", name, parameters.acting_delay)
             if p.granularity == "axon":
                 delay = delay[p.pre()]
             elif p.granularity == "fixed":

@@ -195,7 +195,7 @@ class GeNNSimulation(Simulation):
             running.update("KeepLate")
         self._renew(running, width or 0.0)
         first = self._slots(batch) if before is not None and before.first == 0 else 0
-        weight = self.context.parameters.weight
+        weight = self.context.parameters.acting_weight
         weight = weight.copy() if self._pipelined else weight
         now = self._now = _Trial(
             batch, spike_scale, first, weight, range(0, size, self.target.batch_size)

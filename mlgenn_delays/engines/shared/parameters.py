@@ -13,6 +13,8 @@ from mlgenn_delays.engines.shared.plan import ParameterLayout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import longest_steps, to_ms
+from mlgenn_delays.network.models import Normalisation
+from mlgenn_delays.quantisation import FLOAT, Quantisation, integers_of, nearest, to_floats
 from mlgenn_delays.tensors import not_finite
 
 # Adam's state beside each learned number; what grows starts with 0 of each.
@@ -47,10 +49,16 @@ class Parameters:
 
     Beside the moments, ``weight_steps`` (S,) and ``delay_steps`` (D,) int32 count the updates that
     each parameter has had: those of the whole training, fewer where a synapse grew.
+
+    ``acting_weight`` (S,) and ``acting_delay`` (D,) are what spikes meet: with a `quantisation`
+    those of `quantise`, else the same arrays.
     """
 
-    def __init__(self, network: Network, layout: ParameterLayout) -> None:
+    def __init__(
+        self, network: Network, layout: ParameterLayout, quantisation: Quantisation | None = None
+    ) -> None:
         self.layout = layout
+        self.quantisation = quantisation
         self.step = 0  # optimiser steps made so far
         synapses = sum(network.projections[p].n_synapses for p in layout.projections)
         delays = sum(network.projections[p].n_delays() for p in layout.projections)
@@ -58,6 +66,12 @@ class Parameters:
         self.delay, self.delay_first, self.delay_second = np.zeros((3, delays), np.float32)
         self.weight_steps = np.zeros(synapses, np.int32)
         self.delay_steps = np.zeros(delays, np.int32)
+        self.acting_weight, self.acting_delay = self.weight, self.delay
+        self._grids: dict[str, np.ndarray] = {}
+        # Target, its size and the postsynaptic neurons of quantised projections.
+        self._onto: dict[str, tuple[str, int, np.ndarray]] = {}
+        if quantisation is not None:
+            self._prepare(quantisation, network)
         self.sign = np.zeros(synapses, np.int8)  # -1 or 1 where a weight must keep it, else 0
         self.norms = {
             p.name: Norm(p.n) for p in network.populations.values() if p.normalisation is not None
@@ -102,13 +116,53 @@ class Parameters:
             own.read(network.populations[name])
         for group in self.synapses.values():
             group.read(network)
+        self.quantise()
+
+    def _prepare(self, quantisation: Quantisation, network: Network) -> None:
+        """Make room for what acts, and the grids of delays."""
+        if quantisation.weights != FLOAT:
+            self.acting_weight = self.weight.copy()
+            for name in self.layout.projections:
+                p = network.projections[name]
+                self._onto[name] = p.target, network.populations[p.target].n, p.post
+        if quantisation.has_grid:
+            self.acting_delay = self.delay.copy()
+            for name in self.layout.projections:
+                longest = network.projections[name].max_delay
+                self._grids[name] = quantisation.grid(name, longest, network.dt)
+
+    def quantise(self) -> None:
+        """Write what acts, if that is something else than what is learned.
+
+        Weights are quantised as inference has them: with normalisation folded in, by the running
+        statistics. Gradients by what acts are taken for those by what is learned (the
+        straight-through estimator).
+        """
+        for name in self._onto:
+            self.put("weight", name, self._quantised(name), self.acting_weight)
+        for name, grid in self._grids.items():
+            own = self.layout.delays[name]
+            self.acting_delay[own] = nearest(self.delay[own], grid)
+
+    def _quantised(self, name: str) -> np.ndarray:
+        """The weights of a projection that act, (S,) in CSR order."""
+        assert self.quantisation is not None
+        kind, per = self.quantisation.weights, self.quantisation.per
+        (target, n, post), weight = self._onto[name], self.take("weight", name)
+        norm = self.norms.get(target)
+        if norm is None:
+            return to_floats(*integers_of(weight, post, n, kind, per), post)
+        factor = Normalisation(*(getattr(norm, key) for key in _NORMALISATION)).factor()[post]
+        q, scale = integers_of(weight * factor, post, n, kind, per)
+        # What a gain of 0 lets nobody see stays as it is, for the gradient of the gain.
+        return np.divide(to_floats(q, scale, post), factor, out=weight, where=factor > 0)
 
     def write(self, network: Network) -> None:
         """Copy weights and delays into the network."""
         for name in self.layout.projections:
             projection = network.projections[name]
-            projection.weight = self.take("weight", name)
-            delay = self.take("delay", name)
+            projection.weight = self.take("weight", name, self.acting_weight)
+            delay = self.take("delay", name, self.acting_delay)
             # What did not move keeps the digits that float32 does not have.
             same = (projection.delay / network.dt).astype(np.float32) == delay
             if not (projection.frozen and same.all()):
@@ -189,10 +243,13 @@ class Parameters:
         out[order] = array[own]
         return out
 
-    def put(self, field: str, name: str, values: np.ndarray) -> None:
-        """Set a projection's part of a field from CSR order."""
+    def put(
+        self, field: str, name: str, values: np.ndarray, target: np.ndarray | None = None
+    ) -> None:
+        """Set a projection's part of a field (or of an array like it) from CSR order."""
+        array = getattr(self, field) if target is None else target
         own, order = self._where(field, name)
-        getattr(self, field)[own] = values[order]
+        array[own] = values[order]
 
     def _where(self, field: str, name: str) -> tuple[slice, np.ndarray]:
         """Return a projection's slice of a field, and the CSR index of each of its entries."""

@@ -172,7 +172,7 @@ class StructureLearner:
         for name, fields in arrays.items():
             for field, values in fields.items():
                 self.context.parameters.put(field, name, values)
-        simulation.refresh()
+        self.context.renew(simulation)
 
     def _rewire(self, name: str, step: int, own: dict[str, np.ndarray]) -> int:
         """Rewire one projection, of the learned arrays `own`; return how many synapses are new."""

@@ -54,6 +54,11 @@ class SimulationContext:
             parts = chunks(high - low, self.workers.threads)
             self.workers.run(lambda k: task(low + parts[k][0], low + parts[k][1]), len(parts))
 
+    def renew(self, simulation: "Simulation") -> None:
+        """Quantise what was learned, and let a simulation read it."""
+        self.parameters.quantise()
+        simulation.refresh()
+
     def renew_constants(self) -> None:
         """Write what kernels read of learned parameters of neurons to the plan."""
         for name, neurons in self.parameters.neurons.items():
@@ -234,7 +239,7 @@ def replan(context: SimulationContext) -> None:
     """
     before = context.parameters
     context.plan, context.layout = make_plan(context.network)
-    context.parameters = Parameters(context.network, context.layout)
+    context.parameters = Parameters(context.network, context.layout, before.quantisation)
     context.parameters.norms, context.parameters.step = before.norms, before.step
     context.parameters.neurons, context.parameters.synapses = before.neurons, before.synapses
     context.renew_constants()

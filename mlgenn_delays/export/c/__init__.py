@@ -1,7 +1,8 @@
 """Export as C99 source that needs no operating system and no memory but its own arrays."""
 
-from mlgenn_delays.export.c.header import Costs
-from mlgenn_delays.export.c.quantise import Quantised, quantise
+from mlgenn_delays.export.c.costs import Costs, Limits
+from mlgenn_delays.export.c.fit import c_costs
 from mlgenn_delays.export.c.write import write_c
+from mlgenn_delays.quantisation import Quantised, quantise
 
-__all__ = ["Costs", "Quantised", "quantise", "write_c"]
+__all__ = ["Costs", "Limits", "Quantised", "c_costs", "quantise", "write_c"]

@@ -72,7 +72,7 @@ def random_examples(artifact: Artifact) -> list[TestVector]:
     if neurons * artifact.about.n_steps * EXAMPLES > _PLACES:
         return []
     engines = [
-        CPURunner(replace(artifact, network=_nudged(network, by)), threads=1)
+        CPURunner(replace(artifact, network=_nudged(network, by), quantised=None), threads=1)
         for by in (0, _NUDGE, -_NUDGE)
     ]
     hidden = sum(p.n for p in network.spiking())

@@ -1,95 +1,10 @@
-"""The C header: how the program is used, and what it takes: bytes, and operations per step.
-
-An operation is one addition, multiplication, comparison, division or exponential of numbers;
-reading tables and counting loops come on top, in proportion.
-"""
-
-from dataclasses import dataclass
+"""The C header: how the program is used, and what it takes."""
 
 from mlgenn_delays.engines.metrics import ACCURACY
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.layout import CProgram, Neurons
-from mlgenn_delays.export.c.text import Strings, comment, string
-
-# With what `source.ADD` takes.
-_READING = {"mean": 4, "sum": 4, "max": 1, "expweighted": 5, "softmax-sum": 9}
-
-
-@dataclass(frozen=True)
-class PerSpike:
-    """Operations that one spike brings."""
-
-    source: str  # population that spikes
-    mean: float  # over its neurons
-    most: int  # of any of its neurons
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What a program takes."""
-
-    constant_bytes: int  # of constant arrays, in read-only memory
-    state_bytes: int  # of variables
-    synapses: int  # left in the program
-    neurons: int  # left in the program, output included
-    silent: int  # operations of a step without spikes and input
-    # The first per input spike (or input that is not 0), then per spike of each hidden population.
-    spikes: tuple[PerSpike, ...]
-    worst: int  # operations of a step in which everything spikes
-    int8: bool  # whether weights are integers
-
-    @property
-    def input_spike(self) -> PerSpike:
-        """Operations that one input brings."""
-        return self.spikes[0]
-
-    def lines(self) -> list[str]:
-        """Memory and operations in words, two lines."""
-        weights = "8-bit" if self.int8 else "32-bit"
-        return [
-            f"C: {self.constant_bytes} bytes of constants and {self.state_bytes} of state, "
-            f"{self.neurons} neurons, {self.synapses} synapses of {weights} weights",
-            f"operations: {self.silent} a silent step, {self.input_spike.mean:.1f} more an input, "
-            f"at most {self.worst} a step",
-        ]
-
-
-def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
-    """Count bytes and operations, with text_bytes of names and labels."""
-    silent = sum(_silent(p) for p in layout.neurons)
-    spikes, worst = [], silent
-    hidden = [(p.name, p.title, p.n, p.step.at_spike) for p in layout.hidden]
-    for source, title, n, own in [(layout.input_name, "input", layout.inputs, 0), *hidden]:
-        # A current is multiplied by the weight before it is added.
-        each = 2 if layout.currents and source == layout.input_name else 1
-        tables = [sender.table for sender in layout.from_source(source)]
-        entries = each * sum(table.entries for table in tables)
-        most = own + each * sum(table.most for table in tables)
-        spikes.append(PerSpike(title, own + entries / n, most))
-        worst += n * own + entries
-    return Costs(
-        constant_bytes=layout.constant_bytes + text_bytes,
-        state_bytes=layout.state_bytes,
-        synapses=layout.synapses,
-        neurons=sum(p.n for p in layout.neurons),
-        silent=silent,
-        spikes=tuple(spikes),
-        worst=worst,
-        int8=int8,
-    )
-
-
-def _silent(p: Neurons) -> int:
-    own = p.step.operations + (p.bias is not None)
-    own += _READING[p.readout] if p.readout else p.refractory > 0
-    gathered = 0
-    for group in p.groups:
-        own += sum(1 + (ring.scale is not None) for ring in group.rings)
-        own += 3 if group.decay is not None else 0
-        own += sum(1 + (gather.scale is not None) for gather in group.gathers)
-        gathered += sum(2 * gather.table.entries for gather in group.gathers)
-    return p.n * own + gathered
-
+from mlgenn_delays.export.c.costs import Costs, PerSpike
+from mlgenn_delays.export.c.layout import CProgram
+from mlgenn_delays.export.c.text import comment, string
 
 _FUNCTIONS = """\
 /* An index of a channel or neuron. */
@@ -125,10 +40,10 @@ _VALUES = """\
 void {prefix}_step_values(const float *values);"""
 
 
-def header(artifact: Artifact, layout: CProgram, strings: Strings, made: Costs, prefix: str) -> str:
+def header(artifact: Artifact, layout: CProgram, made: Costs, prefix: str) -> str:
     """The header file."""
     upper = prefix.upper()
-    declarations = strings.declarations(prefix).splitlines(keepends=True)
+    declarations = layout.strings.declarations(prefix).splitlines(keepends=True)
     words = {"prefix": prefix, "P": upper, "dt": f"{artifact.network.dt:g}"}
     functions = _FUNCTIONS.format(
         **words,
@@ -161,7 +76,7 @@ def _about(artifact: Artifact, layout: CProgram, made: Costs) -> str:
         f"{layout.inputs} inputs ({'sampled values' if layout.currents else 'spikes'}), "
         f"{layout.steps} steps of {artifact.network.dt:g} ms, readout {layout.output.readout}.",
         *(f"{comment(p.title)}: {p.n} neurons" for p in layout.neurons),
-        f"{made.synapses} synapses, weights {'int8' if made.int8 else 'float32'}",
+        f"{made.synapses} synapses, weights {made.weights}",
         "",
         f"Read-only memory: {made.constant_bytes} bytes of constants. "
         f"State: {made.state_bytes} bytes.",
@@ -199,7 +114,7 @@ def _macros(artifact: Artifact, layout: CProgram, made: Costs, upper: str) -> st
         "DT_MS": f"{artifact.network.dt!r}",
         "NEURONS": made.neurons,
         "SYNAPSES": made.synapses,
-        "INT8": int(made.int8),
+        "WEIGHTS": string(made.weights),
         "CURRENTS": int(layout.currents),
         "CONSTANT_BYTES": made.constant_bytes,
         "STATE_BYTES": made.state_bytes,

@@ -3,9 +3,10 @@
 Every arrival is at least one step after its cause (t + d + 1). So within a step, populations run
 from the output backwards and send after they have read: a ring of D + 1 slots is enough for
 delays of 0..D steps, and its slot of this step is free for the arrivals of D steps later.
+A history of D + 1 slots is enough as well: that of this step is written after the oldest was read.
 
-Sampled currents may be kept instead of their arrivals, in a ring of D + 1 inputs: every synapse
-then looks back at its source. Whichever of the two has the smaller state is taken.
+For each source, what its projections send waits either as arrivals in rings or as its history,
+whichever is better by memory (`_cost`).
 """
 
 from dataclasses import replace
@@ -15,9 +16,11 @@ import numpy as np
 from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.c.costs import Limits, costs_of
 from mlgenn_delays.export.c.layout import (
     CProgram,
     Gather,
+    History,
     Neurons,
     Ring,
     Sender,
@@ -26,32 +29,56 @@ from mlgenn_delays.export.c.layout import (
     Synapses,
     table,
 )
-from mlgenn_delays.export.c.quantise import Quantised
-from mlgenn_delays.export.c.text import Names, real, reals, signed, unsigned
+from mlgenn_delays.export.c.text import Constant, Names, Strings, real, reals, signed
 from mlgenn_delays.export.step_code import Target, local_names, step_code
 from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
 from mlgenn_delays.neurons.write import C
+from mlgenn_delays.quantisation import FLOAT, LARGEST, Quantised
 
 LANGUAGE = replace(C, number=real)
 LARGEST_STATE = 2**31 - 1
 
 
-def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
-    """The program with the smaller state."""
+def make_layout(
+    artifact: Artifact, quantised: Quantised | None, limits: Limits | None = None
+) -> CProgram:
+    """The program of the lowest price; with limits that of the fewest operations that fits, or the
+    one that is nearest to fitting.
+    """
     network = artifact.network
     weights = {name: _weight(p, quantised) for name, p in network.projections.items()}
-    choices = [_Maker(artifact, weights, quantised, looks_back=False).layout]
-    if choices[0].currents:
-        choices.append(_Maker(artifact, weights, quantised, looks_back=True).layout)
-    layout = min(choices, key=lambda each: (each.state_bytes, each.constant_bytes))
+    layouts: dict[frozenset[str], CProgram] = {}
+
+    def cost(back: frozenset[str]) -> tuple[float, ...]:
+        if back not in layouts:
+            layouts[back] = _Maker(artifact, weights, quantised, back).layout
+        return _cost(layouts[back], limits)
+
+    sources = list(dict.fromkeys(p.source for p in network.projections.values()))
+    best = min((frozenset[str](), frozenset(sources)), key=cost)
+    # One source after the other changes sides, until none makes it better.
+    while (better := min([best, *(best ^ {source} for source in sources)], key=cost)) != best:
+        best = better
+    layout = layouts[best]
     if layout.state_bytes > LARGEST_STATE or layout.inputs > 2**32 - 1:
         raise InputError(
             f"the network must fit into {LARGEST_STATE} bytes of state, got {layout.state_bytes}; "
             "shorten its delays"
         )
     return layout
+
+
+def _cost(layout: CProgram, limits: Limits | None) -> tuple[float, ...]:
+    # A byte of state counts as four of constants, for microcontrollers have about four times as
+    # much flash memory as RAM, or more.
+    price = 4 * layout.state_bytes + layout.constant_bytes
+    if limits is None:
+        return (price,)
+    costs = costs_of(layout)
+    operations = costs.silent + sum(spike.mean for spike in costs.spikes)
+    return limits.excess(costs), operations, price
 
 
 def _weight(projection: Projection, quantised: Quantised | None) -> np.ndarray:
@@ -68,28 +95,28 @@ def _weight(projection: Projection, quantised: Quantised | None) -> np.ndarray:
 
 
 class _Maker:
-    """Makes a layout, with arrivals of currents kept in rings or looked up in their source."""
+    """Makes a layout, in which projections of some sources look back, those of others send."""
 
     def __init__(
         self,
         artifact: Artifact,
         weights: dict[str, np.ndarray],
         quantised: Quantised | None,
-        *,
-        looks_back: bool,
+        back: frozenset[str],
     ) -> None:
         self.network: Network = artifact.network
-        self.quantised, self.looks_back, self.names = quantised, looks_back, Names()
+        self.quantised, self.back, self.names = quantised, back, Names()
         source = self.network.input()
         self.input = source.name
         currents = isinstance(source.model, CurrentInput)
         steps = artifact.about.n_steps
         self.layout = CProgram(self.names.of(source.name), source.n, steps, currents)
         sizes = {name: p.n for name, p in self.network.populations.items()}
+        bits = 1 + LARGEST[quantised.kind].bit_length() if quantised else 32
         self.synapses = {
             name: Synapses.of(
-                p, weights[name], (sizes[p.source], sizes[p.target]), self.network.dt,
-                self.layout.steps,
+                p, weights[name], bits,
+                (sizes[p.source], sizes[p.target]), self.network.dt, self.layout.steps,
             )
             for name, p in self.network.projections.items()
         }  # fmt: skip
@@ -97,9 +124,25 @@ class _Maker:
         plan, own = make_plan(self.network)
         self.c_names = {self.input: self.layout.input_name}
         self.c_names |= {n: self.names.of(n) for n in own.names if n != self.input}
+        for p in self.network.spiking():
+            self._remember(p.name, 0)
         for index, name in enumerate(own.names):
             if name != self.input:
                 self.layout.neurons.append(self._neurons(plan, index, name))
+        titles = tuple(p.title for p in self.layout.hidden)
+        self.layout.strings = Strings(artifact.about.labels, titles)
+        self.layout.weights = quantised.kind if quantised else FLOAT
+
+    def _remember(self, name: str, longest: int) -> None:
+        """Keep as much of what a population did as it takes to look back so many steps."""
+        source, n = self.c_names[name], self.network.populations[name].n
+        known = self.layout.histories.get(source)
+        slots = max(longest + 1, known.slots if known else 0)
+        if self.layout.currents and name == self.input:
+            history = History("inputs", source, n, slots, "float")
+        else:
+            history = History.of_spikes(source, n, slots)
+        self.layout.histories[source] = history
 
     def _neurons(self, plan: Plan, index: int, name: str) -> Neurons:
         population: Population = self.network.populations[name]
@@ -112,7 +155,7 @@ class _Maker:
                 f"population {name!r} must be refractory for less than 2^32 steps, got {held}"
             )
         states = self._states(model, c_name)
-        spiked = [f"state.spiked_{c_name}[count++] = ({unsigned(population.n - 1)})j;"]
+        spiked = [] if readout else [self.layout.histories[c_name].put("spiked", "j")]
         if held:
             spiked.append(f"state.held_{c_name}[j] = {held}u;")
         arrays = f"constant_{c_name}"
@@ -168,7 +211,7 @@ class _Maker:
         shared = [p for p in projections if not self._exact(p) and not self._gathered(p)]
         common = None
         if shared:
-            slots = 1 + max(self.synapses[p.name].longest for p in shared)
+            slots = max(self._slots(p) for p in shared)
             common = Ring(f"arrivals_{c_name}", "float", slots, None)
             if self.quantised is None:
                 group.rings.append(common)
@@ -182,42 +225,60 @@ class _Maker:
         return self.layout.currents and projection.source == self.input
 
     def _gathered(self, projection: Projection) -> bool:
-        return self.looks_back and self._from_currents(projection)
+        return projection.source in self.back and self._from_currents(projection)
+
+    def _late(self, projection: Projection) -> bool:
+        """Whether spikes wait in the history of the source; without delays nothing waits."""
+        longest = self.synapses[projection.name].longest
+        return longest > 0 and projection.source in self.back
+
+    def _slots(self, projection: Projection) -> int:
+        """The slots of a ring for what a projection sends."""
+        return 1 if self._late(projection) else 1 + self.synapses[projection.name].longest
 
     def _add(self, group: SynapseGroup, p: Projection, common: Ring | None) -> None:
         synapses = self.synapses[p.name]
         name = self.names.of(f"{self.c_names[p.source]}_{self.c_names[p.target]}")
         scale = None
         if self.quantised is not None:
-            scale = reals(f"scale_{name}", self.quantised.scales[p.name])
+            scale, arrays = _one_or_each(f"scale_{name}", self.quantised.scales[p.name])
+            group.constants += arrays
         if self._gathered(p):
             own = table(name, synapses.turned())
             group.gathers.append(Gather(name, p.name, own, scale))
-            self.layout.history = max(self.layout.history, synapses.longest + 1)
+            self._remember(p.source, synapses.longest)
             return
         ring = common
         if scale is not None:
             kind = signed(_reach(synapses)) if self._exact(p) else "float"
-            ring = Ring(f"arrivals_{name}", kind, synapses.longest + 1, scale)
+            ring = Ring(f"arrivals_{name}", kind, self._slots(p), scale)
             group.rings.append(ring)
         assert ring is not None
-        sender = Sender(name, p.name, self.c_names[p.source], ring, table(name, synapses))
-        self.layout.senders.append(sender)
+        late = self._late(p)
+        if late:
+            self._remember(p.source, synapses.longest)
+        self.layout.senders.append(
+            Sender(
+                name, p.name, self.c_names[p.source], ring, table(name, synapses, searched=late),
+                late, synapses.shortest, synapses.longest,
+            )
+        )  # fmt: skip
 
 
 def _group(plan: Plan, index: int, g: int, c_name: str) -> SynapseGroup:
     own = slice(plan.first[index], plan.first[index + 1])
     if plan.instant[index, g]:
         return SynapseGroup(f"current_{c_name}", None, real(1.0))
-    found: list[str] = []
-    constants = []
-    for name, values in (("decay", plan.decay[g, own]), ("scale", plan.scale[g, own])):
-        if (values == values[0]).all():
-            found.append(real(values[0]))
-        else:
-            constants.append(reals(f"{name}_{c_name}", values))
-            found.append(f"{name}_{c_name}[j]")
-    return SynapseGroup(f"current_{c_name}", found[0], found[1], constants)
+    decay, decays = _one_or_each(f"decay_{c_name}", plan.decay[g, own])
+    scale, scales = _one_or_each(f"scale_{c_name}", plan.scale[g, own])
+    return SynapseGroup(f"current_{c_name}", decay, scale, decays + scales)
+
+
+def _one_or_each(name: str, values: np.ndarray) -> tuple[str, list[Constant]]:
+    """C of a number of neuron j, and the array that it takes if neurons differ."""
+    if (values == values[0]).all():
+        return real(values[0]), []
+    return f"{name}[j]", [reals(name, values)]
 
 
 def _reach(s: Synapses) -> int:

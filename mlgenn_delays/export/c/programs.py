@@ -1,7 +1,7 @@
 """The files that come with the model: test program, example, Makefile and README."""
 
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.header import Costs
+from mlgenn_delays.export.c.costs import Costs
 from mlgenn_delays.export.c.layout import CProgram
 from mlgenn_delays.export.c.text import comment
 

@@ -49,6 +49,51 @@ class Constant:
         extent = _extent(self.values.shape)
         return f"static const {self.kind} {self.name}{extent} = {{\n{rows(self.values)}\n}};\n"
 
+    def at(self, row: str | None, column: str) -> str:
+        """C of one of its numbers; row is None of an array of one dimension."""
+        return f"{self.name}{'' if row is None else f'[{row}]'}[{column}]"
+
+
+@dataclass(frozen=True)
+class Packed(Constant):
+    """Integers of 4, 2 or 1 bits, several per byte, and the function that reads them.
+
+    Four bits are -7..7, two are -1..1, one is -1 or 1.
+    """
+
+    bits: int
+    columns: int  # of a table of two dimensions, row after row
+
+    def source(self) -> str:
+        """Its definition and the function."""
+        each, mask = 8 // self.bits, 2**self.bits - 1
+        byte = f"(uint32_t){self.name}[k / {each}u] >> ({self.bits}u * (k % {each}u))"
+        value = f"(int)(({byte}) & {mask}u)"
+        value = f"2 * {value} - 1" if self.bits == 1 else f"{value} - {_MIDDLE[self.bits]}"
+        return (
+            f"{super().source()}\nstatic int value_{self.name}(size_t k)\n{{\n"
+            f"    return {value};\n}}\n"
+        )
+
+    def at(self, row: str | None, column: str) -> str:
+        """C of one of its numbers."""
+        place = column if row is None else f"{self.columns}u * {row} + {column}"
+        return f"value_{self.name}({place})"
+
+
+_MIDDLE = {4: 8, 2: 1}
+
+
+def packed(name: str, values: np.ndarray, bits: int) -> Packed:
+    """Integers of few bits, a table of two dimensions row after row."""
+    flat = values.ravel().astype(np.int64)
+    code = (flat > 0) if bits == 1 else flat + _MIDDLE[bits]
+    each = 8 // bits
+    places = np.zeros((-(-len(flat) // each), each), np.int64)
+    places.ravel()[: len(flat)] = code
+    bytes_ = (places << (bits * np.arange(each))).sum(1)
+    return Packed(name, "uint8_t", bytes_, bits, values.shape[-1])
+
 
 @dataclass(frozen=True)
 class Field:

@@ -4,13 +4,15 @@ from pathlib import Path
 
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.c.costs import Costs, Limits, costs_of
 from mlgenn_delays.export.c.examples import random_examples
-from mlgenn_delays.export.c.header import Costs, costs_of, header
+from mlgenn_delays.export.c.fit import fitting
+from mlgenn_delays.export.c.header import header
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.export.c.programs import programs
-from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.source import source
-from mlgenn_delays.export.c.text import Strings, check_prefix
+from mlgenn_delays.export.c.text import check_prefix
+from mlgenn_delays.quantisation import Quantised
 
 
 def write_c(
@@ -18,6 +20,7 @@ def write_c(
     folder: Path,
     *,
     quantised: Quantised | None = None,
+    limits: Limits | None = None,
     prefix: str = "delaysnn",
     examples: bool = True,
 ) -> Costs:
@@ -30,6 +33,8 @@ def write_c(
         artifact: The network; with ``quantised``, of the network that `quantise` returned.
         folder: Made if it is not there.
         quantised: Integer weights from `quantise`; float32 weights if None.
+        limits: Memory that the program must fit; of those that do, the one of the fewest operations
+            is written. The smallest if None.
         prefix: What every C name begins with; two networks in one program need two.
         examples: Whether to write examples with the outputs of the CPU engine, for ``make test``.
 
@@ -38,16 +43,15 @@ def write_c(
 
     Raises:
         InputError: The prefix is no C name, the integers are of another network, weights are not
-            finite, or the state would exceed 2 GiB.
+            finite, the state would exceed 2 GiB, or the program does not fit.
         WorkError: A file cannot be written.
     """
     check_prefix(prefix)
-    layout = make_layout(artifact, quantised)
-    strings = Strings(artifact.about.labels, tuple(p.title for p in layout.hidden))
-    made = costs_of(layout, strings.bytes, quantised is not None)
+    layout = fitting(artifact, quantised, limits) if limits else make_layout(artifact, quantised)
+    made = costs_of(layout)
     files = programs(artifact, layout, made, prefix)
-    files[f"{prefix}_model.h"] = header(artifact, layout, strings, made, prefix)
-    files[f"{prefix}_model.c"] = source(layout, strings, prefix)
+    files[f"{prefix}_model.h"] = header(artifact, layout, made, prefix)
+    files[f"{prefix}_model.c"] = source(layout, prefix)
     given = random_examples(artifact) if examples else []
     files["test_examples.txt"] = "".join(example.text() for example in given)
     for name, text in files.items():

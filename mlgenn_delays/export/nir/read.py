@@ -14,6 +14,7 @@ from mlgenn_delays.hdf5 import read_hdf5
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import longest_steps, round_steps
 from mlgenn_delays.network.storage import REMEDY, rebuild
+from mlgenn_delays.quantisation import Quantised
 from mlgenn_delays.untrusted import as_damaged, parse_json, shown
 
 _KEYS = ("about", "network", "sizes", "kept", "populations", "projections", "checksum")
@@ -117,7 +118,12 @@ def _own(graph: Graph) -> Artifact:
     told = {key: parse_json(graph.metadata[key]) for key in _KEYS[1:-1]}
     kept = {name: np.array(index, np.int64) for name, index in told["kept"].items()}
     network = _network(graph, told["network"], told["populations"], told["projections"])
-    return Artifact(network, kept, told["sizes"], about)
+    quantised = None
+    if about.quantised is not None:
+        found = parse_json(graph.metadata["scales"]).items()
+        scales = {name: np.array(scale, np.float32) for name, scale in found}
+        quantised = Quantised.of(network, about.quantised, scales)
+    return Artifact(network, kept, told["sizes"], about, quantised)
 
 
 def _network(

@@ -275,7 +275,10 @@ def _nir() -> Any:
 
 def _metadata(artifact: Artifact, builder: Builder) -> dict[str, str]:
     kept = {name: index.tolist() for name, index in artifact.kept.items()}
+    scales = artifact.quantised.scales if artifact.quantised is not None else {}
+    told = {name: scale.tolist() for name, scale in scales.items()}
     return {
+        **({"scales": json.dumps(told, sort_keys=True)} if told else {}),
         "format": FORMAT,
         "version": VERSION,
         "about": artifact.about.model_dump_json(),

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.needs import need
+from tests.needs import lack, need
 
 COMPILERS = ("gcc", "clang")
 FLAGS = (
     "-std=c99 -Wall -Wextra -Wpedantic -Werror -Wconversion -Wshadow -Wstrict-prototypes "
     "-Wmissing-prototypes -ffp-contract=off"
 ).split()
+
+
+def either(k: int) -> str:
+    """Return one compiler for even, the other for odd numbers; the first where that is missing."""
+    return COMPILERS[0] if lack(COMPILERS[k % 2]) else COMPILERS[k % 2]
 
 
 def build(folder: Path, compiler: str, *flags: str, prefix: str = "delaysnn") -> Path:

@@ -12,6 +12,9 @@ from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import Quantised, quantise
 from mlgenn_delays.export.model import CPURunner
 from mlgenn_delays.network import Exponential, Normal, Uniform
+from mlgenn_delays.quantisation import FLOAT
+from tests.engines.helpers import raster, relative
+from tests.export.c.building import Answer
 from tests.export.neurons import every_neuron, hostile_network
 from tests.reference import nets, steps
 from tests.reference.nets import StepRecipe
@@ -98,8 +101,12 @@ def artifact(case: Case) -> Artifact:
 
 
 @lru_cache(maxsize=64)
-def rounded(case: Case) -> tuple[Artifact, Quantised]:
-    network, quantised = quantise(artifact(case).network)
+def rounded(
+    case: Case, kind: str = "int8", per: str = "neuron"
+) -> tuple[Artifact, Quantised | None]:
+    if kind == FLOAT:
+        return artifact(case), None
+    network, quantised = quantise(artifact(case).network, kind, per)
     return replace(artifact(case), network=network), quantised
 
 
@@ -109,10 +116,28 @@ def batch(case: Case) -> Batch:
 
 
 @lru_cache(maxsize=64)
-def wanted(case: Case, int8: bool) -> tuple[Recording, np.ndarray]:
+def wanted(case: Case, kind: str = FLOAT, per: str = "neuron") -> tuple[Recording, np.ndarray]:
     """Return what the CPU engine records, and the first step in which rounding decides."""
-    made = rounded(case)[0] if int8 else artifact(case)
+    made, _ = rounded(case, kind, per)
     recording = CPURunner(made, threads=1).run(batch(case))
     if case.more == "hostile":
         return recording, np.full(EXAMPLES, case.recipe.steps)
     return recording, steps.forward(made.network, batch(case), training=False).tie
+
+
+def check(
+    case: Case, made: Artifact, answers: list[Answer], kind: str = FLOAT, per: str = "neuron"
+) -> None:
+    """Compare answers with the CPU engine's, up to the first step in which rounding decides."""
+    recording, tie = wanted(case, kind, per)
+    hidden, steps = [p.name for p in made.network.spiking()], case.recipe.steps
+    assert len(answers) == EXAMPLES
+    for b, answer in enumerate(answers):
+        for k, name in enumerate(hidden):
+            right = raster(recording, name, b, steps)
+            np.testing.assert_array_equal(
+                answer.raster(k, *right.shape)[: tie[b]], right[: tie[b]], err_msg=name
+            )
+        if tie[b] == steps:
+            assert relative(answer.logits, recording.logits[b]) < 1e-4
+            assert answer.label == recording.logits[b].argmax()

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from mlgenn_delays.export.artifact import About, Artifact, Measured
 from mlgenn_delays.export.c import quantise, write_c
+from mlgenn_delays.export.c.layout import History
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.network import (
     LIF,
@@ -23,8 +25,9 @@ from mlgenn_delays.network import (
     SpikeInput,
     Uniform,
 )
-from tests.export.c.building import COMPILERS, FLAGS, macros
-from tests.export.c.cases import CASES, Case, artifact, rounded
+from mlgenn_delays.quantisation import FLOAT
+from tests.export.c.building import FLAGS, either, macros
+from tests.export.c.cases import CASES, Case, rounded
 from tests.needs import need
 
 
@@ -52,13 +55,11 @@ def header(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", [CASES[k] for k in (0, 1, 3, 4, 8, 12, 16, 17, 20)], ids=str)
-@pytest.mark.parametrize("int8", [False, True])
-def test_the_object_file_has_the_bytes_of_the_header(
-    case: Case, int8: bool, tmp_path: Path
-) -> None:
-    made, quantised = rounded(case) if int8 else (artifact(case), None)
+@pytest.mark.parametrize("kind", [FLOAT, "int8", "int4", "ternary"])
+def test_the_object_file_has_the_bytes_of_the_header(case: Case, kind: str, tmp_path: Path) -> None:
+    made, quantised = rounded(case, kind)
     figures = write_c(made, tmp_path, quantised=quantised, examples=False)
-    said, file = header(tmp_path), compiled(tmp_path, COMPILERS[case.recipe.seed % 2])
+    said, file = header(tmp_path), compiled(tmp_path, either(case.recipe.seed))
     assert int(said["CONSTANT_BYTES"]) == figures.constant_bytes
     assert int(said["STATE_BYTES"]) == figures.state_bytes
     # Compilers may turn an array of very few numbers into code.
@@ -111,8 +112,8 @@ def test_a_small_current_net_is_small(tmp_path: Path) -> None:
 
 def test_inputs_or_arrivals_are_kept_whichever_are_fewer() -> None:
     few, many = make_layout(whole(seed_net()), None), make_layout(whole(seed_net(300, 20)), None)
-    assert few.history == 26 and not few.from_source("input")
-    assert many.history == 0 and many.from_source("input")
+    assert few.histories["input"].slots == 26 and not few.from_source("input")
+    assert "input" not in many.histories and many.from_source("input")
     assert few.state_bytes < 26 * 256 * 4
 
 
@@ -182,7 +183,7 @@ def test_synapses_that_act_after_the_end_are_left_out() -> None:
     )
     layout = make_layout(short, None)
     assert layout.synapses == 2
-    assert [ring.slots for ring, _ in layout.rings.values()] == [9]
+    assert [sender.longest for sender in layout.senders] == [8]
 
 
 def test_operations_are_those_of_the_network(tmp_path: Path) -> None:
@@ -200,10 +201,67 @@ def test_the_header_says_what_the_network_is(tmp_path: Path) -> None:
     figures = write_c(made, tmp_path, examples=False)
     said, text = header(tmp_path), (tmp_path / "delaysnn_model.h").read_text()
     assert (said["INPUTS"], said["OUTPUTS"], said["STEPS"]) == ("40", "10", "200")
-    assert (said["RECIPE"], said["ACCURACY"], said["INT8"]) == ('"small"', "0.925", "0")
+    assert (said["RECIPE"], said["ACCURACY"], said["WEIGHTS"]) == (
+        '"small"', "0.925", '"float32"'
+    )  # fmt: skip
     assert int(said["SYNAPSES"]) == made.network.n_synapses() == figures.synapses
     assert int(said["OPERATIONS_WORST"]) == figures.worst
     assert int(said["OPERATIONS_SILENT"]) == figures.silent
     assert "Accuracy, test split of 40 examples: 92.50 %" in text
     write_c(of(seed_net()), tmp_path / "other", examples=False)
     assert "ACCURACY" not in macros((tmp_path / "other" / "delaysnn_model.h").read_text())
+
+
+@pytest.mark.parametrize(
+    ("kind", "density", "bits"),
+    [
+        ("int8", 1.0, 8),
+        ("int4", 1.0, 4),
+        ("int4", 0.1, 4),
+        ("ternary", 1.0, 2),
+        ("ternary", 0.1, 1),
+    ],
+)
+def test_weights_take_the_bits_of_their_kind(kind: str, density: float, bits: int) -> None:
+    made = dense_net(30, 20, Normal(0.0, 1.0), density=density)
+    network, quantised = quantise(made.network, kind, "projection")
+    layout = make_layout(replace(made, network=network), quantised)
+    (table,) = (sender.table for sender in layout.senders)
+    assert (table.rows is None) == (density == 1.0)
+    assert table.weight.bytes == -(-table.entries * bits // 8)
+    assert not any(array.name.startswith("scale") for array in layout.constants())
+    network, quantised = quantise(made.network, kind, "neuron")
+    layout = make_layout(replace(made, network=network), quantised)
+    scales = [array for array in layout.constants() if array.name.startswith("scale")]
+    assert [array.bytes for array in scales] == [4 * 20]
+
+
+def history_net(inputs: int, hidden: int, longest: float) -> Artifact:
+    net = Network(seed=2)
+    net.add("input", SpikeInput(inputs))
+    net.add("hidden", LIF(hidden))
+    net.add("output", LeakyIntegrator(3))
+    delays = {"delay": Uniform(0.0, longest), "max_delay": longest}
+    net.connect("input", "hidden", Exponential(), weight=Normal(1.0, 0.1), **delays)
+    net.connect("hidden", "output", Exponential(), weight=1.0)
+    return of(net)
+
+
+def test_spikes_wait_where_they_take_less() -> None:
+    layout = make_layout(history_net(100, 50, 64.0), None)
+    history = layout.histories["input"]
+    assert layout.late("input") and history.field().bytes == 65 * 16
+    layout = make_layout(history_net(2000, 2, 64.0), None)
+    assert "input" not in layout.histories and layout.prompt("input")
+    # Without delays, nothing but the spikes of a step.
+    assert layout.histories["hidden"].field().bytes == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "kind", "width"),
+    [(8, "uint8_t", 1), (16, "uint16_t", 1), (17, "uint32_t", 1), (40, "uint16_t", 3)]
+    + [(64, "uint32_t", 2), (200, "uint32_t", 7)],
+)
+def test_spikes_are_in_few_words_of_few_bytes(n: int, kind: str, width: int) -> None:
+    history = History.of_spikes("a", n, 5)
+    assert (history.kind, history.width) == (kind, width)

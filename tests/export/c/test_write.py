@@ -7,12 +7,22 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.export.artifact import About, Artifact
-from mlgenn_delays.export.c import quantise, write_c
+from mlgenn_delays.export.c import make, quantise, write_c
 from mlgenn_delays.export.c.examples import examples_of
+from mlgenn_delays.export.c.layout import CProgram
 from mlgenn_delays.network import Delta, LeakyIntegrator, Network, SpikeInput
-from tests.engines.helpers import raster, relative
-from tests.export.c.building import COMPILERS, Answer, build, run
-from tests.export.c.cases import CASES, EXAMPLES, Case, artifact, batch, rounded, wanted
+from mlgenn_delays.quantisation import FLOAT
+from tests.export.c.building import COMPILERS, build, either, run
+from tests.export.c.cases import (
+    CASES,
+    EXAMPLES,
+    Case,
+    artifact,
+    batch,
+    check,
+    rounded,
+    wanted,
+)
 from tests.needs import need
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -22,42 +32,64 @@ def text(case: Case) -> str:
     return "".join(example.text() for example in examples_of(batch(case)))
 
 
-def check(case: Case, made: Artifact, answers: list[Answer], int8: bool) -> None:
-    recording, tie = wanted(case, int8)
-    hidden, steps = [p.name for p in made.network.spiking()], case.recipe.steps
-    assert len(answers) == EXAMPLES
-    for b, answer in enumerate(answers):
-        for k, name in enumerate(hidden):
-            right = raster(recording, name, b, steps)
-            np.testing.assert_array_equal(
-                answer.raster(k, *right.shape)[: tie[b]], right[: tie[b]], err_msg=name
-            )
-        if tie[b] == steps:
-            assert relative(answer.logits, recording.logits[b]) < 1e-4
-            assert answer.label == recording.logits[b].argmax()
+def late(layout: CProgram, *_: object) -> tuple[float, ...]:
+    """Return the cost where histories are cheap."""
+    return (-sum(sender.late for sender in layout.senders) - len(layout.gathers),)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+def prompt(layout: CProgram, *_: object) -> tuple[float, ...]:
+    """Return the cost where rings are cheap."""
+    return (-late(layout)[0],)
+
+
+@pytest.mark.parametrize("where", ["histories", "rings"])
 @every_case
-def test_equals_the_cpu_engine(case: Case, compiler: str, tmp_path: Path) -> None:
+def test_equals_the_cpu_engine(
+    case: Case, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "_cost", {"histories": late, "rings": prompt}[where])
     write_c(artifact(case), tmp_path, examples=False)
+    compiler = either(case.recipe.seed + (where == "rings"))
     answers = run(build(tmp_path, compiler), text(case))
-    check(case, artifact(case), answers, int8=False)
+    check(case, artifact(case), answers)
 
 
+@pytest.mark.parametrize("kinds", [("int8", "int8"), ("int4", "ternary")], ids=["int8", "fewer"])
 @every_case
-def test_int8_equals_the_cpu_engine(case: Case, tmp_path: Path) -> None:
-    made, quantised = rounded(case)
+def test_integers_equal_the_cpu_engine(case: Case, kinds: tuple[str, str], tmp_path: Path) -> None:
+    kind, per = kinds[case.recipe.seed % 2], ("neuron", "projection")[case.recipe.seed // 2 % 2]
+    made, quantised = rounded(case, kind, per)
     write_c(made, tmp_path, quantised=quantised, examples=False)
-    compiler = COMPILERS[case.recipe.seed % 2]
-    check(case, made, run(build(tmp_path, compiler), text(case)), int8=True)
+    compiler = either(case.recipe.seed)
+    check(case, made, run(build(tmp_path, compiler), text(case)), kind, per)
+
+
+def test_spikes_wait_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    senders, found = [], {}
+    for cost in (late, prompt):
+        monkeypatch.setattr(make, "_cost", cost)
+        layouts = [make.make_layout(artifact(case), None) for case in CASES]
+        senders = [sender for layout in layouts for sender in layout.senders]
+        found[cost] = sum(sender.late for sender in senders)
+    assert found[prompt] == 0 and found[late] > 20
+    assert any(s.longest == 0 for s in senders) and any(s.table.by_row for s in senders)
+
+
+def test_other_compilers_find_bits_too(tmp_path: Path) -> None:
+    case = CASES[1]
+    write_c(artifact(case), tmp_path, examples=False)
+    model = tmp_path / "delaysnn_model.c"
+    plain = model.read_text().replace("#if defined(__GNUC__)", "#if 0")
+    assert plain != model.read_text()
+    model.write_text(plain)
+    check(case, artifact(case), run(build(tmp_path, "gcc"), text(case)))
 
 
 def test_the_cases_show_something() -> None:
     ties, labels = [], set()
     for case in CASES:
-        for int8 in (False, True):
-            recording, tie = wanted(case, int8)
+        for kind in (FLOAT, "int8"):
+            recording, tie = wanted(case, kind)
             ties += list(tie < case.recipe.steps)
             hidden = artifact(case).network.spiking()
             assert bool(hidden) == (case.more != "bare")
@@ -68,12 +100,12 @@ def test_the_cases_show_something() -> None:
 
 
 @pytest.mark.parametrize("case", [CASES[k] for k in (1, 3, 8, 11, 16, 19)], ids=str)
-@pytest.mark.parametrize("int8", [False, True])
-def test_does_nothing_undefined(case: Case, int8: bool, tmp_path: Path) -> None:
-    made, quantised = rounded(case) if int8 else (artifact(case), None)
+@pytest.mark.parametrize("kind", [FLOAT, "int8", "int4", "ternary"])
+def test_does_nothing_undefined(case: Case, kind: str, tmp_path: Path) -> None:
+    made, quantised = rounded(case, kind)
     write_c(made, tmp_path, quantised=quantised, examples=False)
     flags = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    check(case, made, run(build(tmp_path, "gcc", *flags), text(case)), int8)
+    check(case, made, run(build(tmp_path, "gcc", *flags), text(case)), kind)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
