@@ -24,6 +24,7 @@ setup(
     package_data={
         "": ["py.typed", "*.pyi"],
         "mlgenn_delays": ["*.toml"],
+        "mlgenn_delays.cost": ["*.toml"],
         "mlgenn_delays.data.download": ["*.sha256"],
         "mlgenn_delays.export.genn": ["templates/*"],
         "mlgenn_delays.export.torch": ["templates/*"],

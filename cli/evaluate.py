@@ -23,8 +23,10 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from mlgenn_delays.cost import Platform
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.results import Evaluation
+    from mlgenn_delays.export.artifact import About
     from mlgenn_delays.network import Network
     from mlgenn_delays.runs.run import Run
 
@@ -50,6 +52,13 @@ SPLITS = ("train", "validation", "test")
 @ENGINE
 @BACKEND
 @THREADS
+@click.option("--cost", is_flag=True, help="Count what an inference costs as well.")
+@click.option(
+    "--energy",
+    type=PATH,
+    metavar="FILE.toml",
+    help="Energy per operation for --cost, instead of the table of the package.",
+)
 @JSON
 def evaluate(
     run: str,
@@ -60,6 +69,8 @@ def evaluate(
     engine: str,
     backend: str | None,
     threads: int | None,
+    cost: bool,
+    energy: str | None,
     as_json: bool,
 ) -> None:
     """Measure RUN, a run directory: accuracy, loss and confusion matrix.
@@ -70,6 +81,9 @@ def evaluate(
     the split that is asked for only; with --split all it may have too few examples to be split.
     Examples that the run was trained on are reported. The engine may be another than that of the
     training.
+
+    With --cost: memory by format, sparsity, synaptic operations, membrane updates, spikes, what
+    delays keep, and estimated energy. They are counted on the CPU engine.
     """
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import load_data, load_whole
@@ -78,6 +92,7 @@ def evaluate(
     from .options import losses_by_split, needed_split, tell_losses
 
     check_backend(engine, backend)
+    platforms = _platforms(cost, energy, split)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
     if quantise is not None:
@@ -101,6 +116,12 @@ def evaluate(
     result |= {} if quantise is None else {"quantised": quantise}
     result |= {"lost": losses_by_split(chosen), "data": _seen(found, chosen)}
     result["baseline"] = _baseline(found, result["data"])
+    if platforms:
+        from mlgenn_delays.cost import about_of
+
+        known = {"quantised": quantise} if quantise else found.recipe.quantisation.told()
+        about = about_of(chosen[split], **known)
+        result["cost"] = _cost(network, about, chosen[split], platforms, threads)
     if as_json:
         say_json(result)
         return
@@ -108,6 +129,35 @@ def evaluate(
 
     names = next(iter(chosen.values())).label_names
     show_evaluation(result, names, found.directory.path)
+
+
+def _platforms(cost: bool, energy: str | None, split: str) -> "dict[str, Platform]":
+    """The energy of operations by platform, empty if nobody asks for the cost."""
+    from mlgenn_delays.errors import InputError
+
+    if not cost:
+        if energy is not None:
+            raise InputError(f"--energy must come with --cost, got {energy!r} alone; add --cost")
+        return {}
+    if split == "all":
+        raise InputError("--split must be one split with --cost, got all; name one")
+    from mlgenn_delays.cost import read_platforms
+
+    return read_platforms(energy)
+
+
+def _cost(
+    network: "Network", about: "About", data: "Data", platforms: "dict[str, Platform]",
+    threads: int | None,
+) -> dict[str, Any]:  # fmt: skip
+    from mlgenn_delays.cost import estimate_energy, measure_cost
+
+    counted = measure_cost(network, data, threads=threads, about=about)
+    energy = {
+        name: {"joules": joules, "source": platforms[name].source}
+        for name, joules in estimate_energy(counted, platforms).items()
+    }
+    return counted.as_dict() | {"estimated_energy": energy}
 
 
 def _quantised(network: "Network", run: "Run", kind: str) -> "Network":

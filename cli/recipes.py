@@ -11,6 +11,7 @@ from .console import say
 from .options import PATH
 
 if TYPE_CHECKING:
+    from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
 
 
@@ -143,12 +144,39 @@ def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
 
     network = build_network(recipe, channels, classes, recipe.seed)
     show_synapses(recipe, network)
-    what = "series" if metric_of_kind(recipe.loss.kind) is NRMSE else "classes"
+    series = metric_of_kind(recipe.loss.kind) is NRMSE
+    what = "series" if series else "classes"
     say(f"{channels} input channels, {classes} {what}; delays counts those learned", err=True)
+    _show_cost(recipe, network, series=series)
     normalised = [p for p in network.populations.values() if p.normalisation is not None]
     if normalised:
         names = ", ".join(f"{p.n} neurons of {p.name}" for p in normalised)
         say(f"normalised, with a gain and an offset each: {names}", err=True)
+
+
+def _show_cost(recipe: "Recipe", network: "Network", *, series: bool) -> None:
+    """Print what is known before a training of what the network costs, on stderr."""
+    from mlgenn_delays.cost.footprint import footprint
+    from mlgenn_delays.data.fields import count_steps
+    from mlgenn_delays.export.artifact import About, Artifact
+
+    pairs = sum(
+        network.populations[p.source].n * network.populations[p.target].n
+        for p in network.projections.values()
+    )
+    sparsity = 100 * (1 - network.n_synapses() / pairs)
+    say(
+        f"cost: {pairs:,} dense synaptic operations per step, connections {sparsity:.1f} % sparse",
+        err=True,
+    )
+    duration = getattr(recipe.data.parsed, "duration", 0.0)
+    if duration:
+        steps = count_steps(duration, network.dt)
+        labels = tuple(map(str, range(network.output().n)))
+        about = About(n_steps=steps, labels=labels, series=series)
+        sizes = footprint(Artifact.of(network, about)).items()
+        told = ", ".join(f"{name} {size.total:,}" for name, size in sizes)
+        say(f"bytes with its initial weights and delays: {told}", err=True)
 
 
 def _show_expected(recipe: "Recipe") -> None:

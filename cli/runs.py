@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlgenn_delays.errors import InputError, nearest, printable, shorten
+from mlgenn_delays.runs.costs import COLUMNS, OPERATIONS
 
 from .console import say, say_json
 from .options import JSON, RUNS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _METRICS = ("accuracy", "nrmse")
 _KEYS = (
     "run", "recipe", "status", *_METRICS, "epochs", "best_epoch", "synapses", "spikes", "minutes",
+    *COLUMNS,
 )  # fmt: skip
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -63,8 +65,10 @@ def runs(
     """List the runs in DIR and the folders in it, or compare two of them; `runs` by default.
 
     Accuracy (or NRMSE) is that of the best epoch on the validation split; spikes are those of all
-    hidden neurons per example in the training of that epoch. Settings are those in which the runs
-    of a recipe differ. A and B are run directories, in DIR or elsewhere.
+    hidden neurons per example in the training of that epoch; operations the effective synaptic ones
+    per example of that split. --json and --sort know the bytes of the network by format as well.
+    Settings are those in which the runs of a recipe differ. A and B are run directories, in DIR or
+    elsewhere.
     """
     if compare is not None:
         _compare(folder, compare, as_json)
@@ -185,13 +189,14 @@ def _show(chosen: Sequence["RunSummary"], settings: Sequence[dict[str, str]], fo
 
     names = [_name(run.path, folder) for run in chosen]
     recipes = {run.recipe.name for run in chosen if run.recipe is not None}
-    shown = _folding(table("run", "validation", "synapses", "spikes", "time"), 1)
+    shown = _folding(table("run", "validation", "synapses", "spikes", OPERATIONS, "time"), 1)
     for run, name, own in zip(chosen, names, settings, strict=True):
         shown.add_row(
             name,
             _score(run),
             _number(run, "synapses"),
             _number(run, "spikes"),
+            _number(run, OPERATIONS),
             _time(run),
         )
         if below := _below(run, own, several=len(recipes) > 1):
@@ -253,7 +258,8 @@ def _score(run: "RunSummary") -> str:
 def _number(run: "RunSummary", key: str) -> str:
     from mlgenn_delays.runs.summary import amount
 
-    return amount(run.numbers[key]) if run.numbers else "-"
+    value = run.numbers.get(key)
+    return "-" if value is None else amount(value)
 
 
 def _time(run: "RunSummary") -> str:
@@ -279,6 +285,8 @@ def _show_comparison(found: "Comparison") -> None:
         "validation": _score,
         "synapses": lambda run: _number(run, "synapses"),
         "spikes per example": lambda run: _number(run, "spikes"),
+        "operations per example": lambda run: _number(run, OPERATIONS),
+        "bytes in C": lambda run: _number(run, "bytes_c"),
         "time": _time,
     }.items():
         results.add_row(name, *map(cell, pair))

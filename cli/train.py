@@ -240,6 +240,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", initial: "InitialWeights | None"
         keep_test(trainer.run, job.splits)
     measured = _measure(trainer, job.splits)
     _draw(job, history, measured)
+    cost = _note_cost(job, trainer, measured)
     return {
         "run": str(trainer.run.path),
         "recipe": job.recipe.name,
@@ -248,6 +249,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", initial: "InitialWeights | None"
         "splits": {name: each.measured for name, each in measured.items()},
         "baseline": None if baseline is None else asdict(baseline),
         "lost": losses_by_split(job.splits),
+        "cost": cost,
     }
 
 
@@ -314,6 +316,24 @@ def _trainer(job: TrainingJob) -> "Trainer":
 def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, "Evaluation"]:
     names = (name for name in ("validation", "test") if name in splits)
     return {name: trainer.evaluate(splits[name]) for name in names}
+
+
+def _note_cost(
+    job: TrainingJob, trainer: "Trainer", measured: dict[str, "Evaluation"]
+) -> dict[str, Any] | None:
+    """Write what the network costs, by what its evaluation has counted; None without one."""
+    import json
+
+    from mlgenn_delays.cost import about_of, cost_of
+    from mlgenn_delays.files import write_atomic
+    from mlgenn_delays.runs.files import COST
+
+    for split, evaluation in measured.items():
+        about = about_of(job.splits[split], **job.recipe.quantisation.told())
+        cost = {"split": split} | cost_of(trainer.network, evaluation, about).as_dict()
+        write_atomic(job.path / COST, json.dumps(cost, indent=2) + "\n")
+        return cost
+    return None
 
 
 def _draw(job: TrainingJob, history: "History", measured: dict[str, "Evaluation"]) -> None:

@@ -160,6 +160,7 @@ NEEDS: dict[str, Callable[[], str]] = {
     "cuda": _cuda,
     "torch": modules("PyTorch", "torch"),
     "snntorch": modules("snnTorch", "torch", "snntorch"),
+    "neurobench": modules("NeuroBench", "torch", "snntorch", "neurobench"),
     "norse": modules("Norse", "torch", "norse"),
     "lauscher": modules("lauscher", "lauscher"),
     "wandb": modules("wandb", "wandb"),

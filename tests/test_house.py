@@ -43,8 +43,19 @@ BELOW = {
     "sweep": {"data", "engines", "recipe", "runs", "training"},
     "torch": {"network", "learning", "data", "engines"},
     "export": {"network", "learning", "data", "engines", "recipe", "runs", "training"},
+    "cost": {"network", "data", "engines", "runs", "export"},
     "imports": {"network", "export"},
-    "report": {"network", "learning", "data", "engines", "recipe", "runs", "training", "analysis"},
+    "report": {
+        "network",
+        "learning",
+        "data",
+        "engines",
+        "recipe",
+        "runs",
+        "training",
+        "analysis",
+        "cost",
+    },
 }
 
 

@@ -71,6 +71,13 @@ class CurrentBatch:
 Batch = SpikeBatch | CurrentBatch
 
 
+def events_per_channel(batch: Batch) -> np.ndarray:
+    """Return how many spikes, or samples other than 0, each channel has, (C,) int64."""
+    if isinstance(batch, CurrentBatch):
+        return np.count_nonzero(batch.values, axis=(0, 1))
+    return np.diff(batch.start.sum(axis=0))
+
+
 def examples(batch: Batch, low: int, high: int) -> Batch:
     """Return examples low..high-1 of a batch, as views."""
     here, key = slice(low, high), "values" if isinstance(batch, CurrentBatch) else "start"

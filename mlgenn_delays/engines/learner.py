@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.data.batches import events_per_channel
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.checks import (
     check_batch,
@@ -246,9 +247,11 @@ class Learner:
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
         """Run every batch; see `engines.base.CompiledNetwork`."""
         counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
+        fed = np.zeros(self._context.network.input().n, np.int64)
         logits, labels, tally = [], [], _Tally()
         for batch in batches:
             scores, spiked = self._run(batch, self._unscaled, None)
+            fed += events_per_channel(batch)
             tally.add(batch, scores)
             logits.append(scores.logits)
             labels.append(batch.labels)
@@ -270,6 +273,7 @@ class Learner:
             spikes=self._mean_spikes(counts, n),
             silent={k: int((c == 0).sum()) for k, c in self._by_population(counts).items()},
             statistics=tally.statistics,
+            events={self._context.network.input().name: fed} | self._by_population(counts),
         )
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:

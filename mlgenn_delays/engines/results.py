@@ -97,6 +97,8 @@ class Evaluation(_Scored):
         spikes: Mean spikes per neuron and example, by spiking population.
         silent: Neurons without any spike, by spiking population.
         statistics: Sums from which `score` comes, to be added to those of other splits.
+        events: What each neuron sent to its synapses over all examples, (n,) int64 by population:
+            spikes, or of an input of currents the samples other than 0.
     """
 
     loss: float
@@ -109,6 +111,7 @@ class Evaluation(_Scored):
     spikes: dict[str, float]
     silent: dict[str, int]
     statistics: np.ndarray = field(repr=False)
+    events: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         score = METRIC_OF[self.metric].text(self.score)

@@ -114,6 +114,7 @@ class CPURunner:
         from mlgenn_delays.network import CurrentInput
 
         network = artifact.network
+        self.artifact = artifact
         self.about, self.dt = artifact.about, network.dt
         self.n_inputs = network.input().n
         self.currents = isinstance(network.input().model, CurrentInput)
@@ -159,6 +160,12 @@ class Model:
         self.about = runner.about
         self._runner = runner
         self._reader = Reader(runner.about, runner.n_inputs, runner.dt, runner.currents)
+
+    @property
+    def artifact(self) -> Artifact | None:
+        """The network and what is known of it; None of a GeNN export, which holds code."""
+        found: Artifact | None = getattr(self._runner, "artifact", None)
+        return found
 
     def __repr__(self) -> str:
         runner, kind = self._runner, "series" if self.series else "classes"

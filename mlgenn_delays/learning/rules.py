@@ -133,6 +133,14 @@ Revive = Annotated[
     ),
 ]
 L1 = Annotated[NonNegative, says("Strength of the sum of the weights' magnitudes in the loss.")]
+# The gradient by a spike is this times the synapses that its neuron has at the time.
+Operations = Annotated[
+    NonNegative,
+    says(
+        "Added to the loss per synaptic operation of an example: the spikes of hidden neurons, "
+        "times the synapses that each sends them to; 1e-6 to 1e-4 saves operations."
+    ),
+]
 Dropout = Annotated[Share, says("Probability that a neuron is silent to its targets for a trial.")]
 # The gradient is the exact one at the weights and delays with which its batch ran. Not late are the
 # gradients of the last batch of an epoch, and of one after which a rewiring pass is due.
@@ -176,6 +184,7 @@ class EventProp:
     l1: L1 = 0.0
     pipelined: Pipelined = False
     neurons: Neurons = field(default_factory=lambda: Adam(1e-2))
+    operations: Operations = 0.0
 
 
 @settings
@@ -204,6 +213,7 @@ class SurrogateBPTT:
     l1: L1 = 0.0
     pipelined: Pipelined = False
     neurons: Neurons = field(default_factory=lambda: Adam(1e-2))
+    operations: Operations = 0.0
 
 
 Rule = EventProp | SurrogateBPTT

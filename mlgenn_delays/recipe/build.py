@@ -184,6 +184,7 @@ def build_rule(recipe: Recipe) -> Rule:
         "revive": regularisation.revive,
         "dropout": {f"hidden{k}": layer.dropout for k, layer in layers if layer.dropout > 0},
         "l1": regularisation.l1,
+        "operations": regularisation.operations,
         "pipelined": learning.pipelined,
         "neurons": learning.neuron_learning_rate or None,
     }

@@ -35,7 +35,14 @@ from mlgenn_delays.learning.optimisers import (
     Strength,
     Target,
 )
-from mlgenn_delays.learning.rules import L1, SURROGATES, EventProp, Pipelined, Revive
+from mlgenn_delays.learning.rules import (
+    L1,
+    SURROGATES,
+    EventProp,
+    Operations,
+    Pipelined,
+    Revive,
+)
 from mlgenn_delays.recipe.left_to_data import BATCH, BATCHES_AT_LEAST, EPOCHS
 from mlgenn_delays.rewiring import RULES, SET, RigL
 from mlgenn_delays.rewiring.base import DeadFirst, GrowDelay
@@ -306,6 +313,7 @@ class Regularisation(Section):
     spikes_strength: Strength = SpikeCount.strength
     revive: Revive = EventProp.revive
     l1: L1 = EventProp.l1
+    operations: Operations = EventProp.operations
 
 
 class RewiringSection(Section):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.analysis.example_axes import events
+from mlgenn_delays.cost import Cost, about_of, cost_of
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
@@ -53,8 +54,7 @@ class Predictions:
     evaluation: Evaluation
     labels: tuple[str, ...]  # of the classes
     sizes: dict[str, int]  # number of neurons, by population
-    # What synapses get per example, by population: spikes, or a current per neuron and step.
-    events: dict[str, float]
+    cost: Cost  # by what the evaluation has counted
     correct: tuple[Example, ...]  # a few typical ones
     # The most certain ones; without any, the least certain of the correct ones.
     wrong: tuple[Example, ...]
@@ -90,8 +90,7 @@ def predict(
         learns=False,
     )  # fmt: skip
     data, size = splits[split], recipe.learning.batch_size
-    fed = _Fed()
-    evaluation = compiled.evaluate(fed.counted(_in_order(data, size)))
+    evaluation = compiled.evaluate(_in_order(data, size))
     scores = {split: evaluation.score}
     test = splits.get("test")
     if split != "test" and test is not None and len(test):
@@ -105,27 +104,11 @@ def predict(
         evaluation,
         tuple(map(printable, data.label_names)),
         {population.name: population.n for population in network.populations.values()},
-        {network.input().name: fed.events / evaluation.n}
-        | {
-            population.name: evaluation.spikes[population.name] * population.n
-            for population in network.spiking()
-        },
+        cost_of(network, evaluation, about_of(data, **recipe.quantisation.told())),
         _look_into(compiled, data, correct, loss),
         _look_into(compiled, data, wrong, loss),
     )
     return predictions, scores
-
-
-@dataclass
-class _Fed:
-    """What batches have fed into a network: spikes, or a current per channel and step."""
-
-    events: int = 0
-
-    def counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            self.events += batch.values.size if isinstance(batch, CurrentBatch) else len(batch.time)
-            yield batch
 
 
 def _in_order(data: Data, size: int) -> Iterator[Batch]:

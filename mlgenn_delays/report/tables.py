@@ -9,6 +9,7 @@ from mlgenn_delays.engines.metrics import Metric
 from mlgenn_delays.report.gather import RunContent
 from mlgenn_delays.report.predictions import Predictions
 from mlgenn_delays.report.settings import Group
+from mlgenn_delays.runs.costs import cost_numbers
 from mlgenn_delays.runs.settings import ABSENT
 from mlgenn_delays.runs.summary import amount, headline_numbers
 
@@ -40,6 +41,7 @@ def numbers_of(run: RunContent) -> dict[str, Any]:
     if run.predictions is not None:
         spikes, sizes = run.predictions.evaluation.spikes, run.network.spiking()
         found["spikes"] = float(sum(spikes[population.name] * population.n for population in sizes))
+        found |= cost_numbers(run.predictions.cost.as_dict())
     return found | {run.history.metric.name: dict(run.scores)}
 
 
@@ -70,19 +72,31 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
             "value": amount(found["spikes"]),
             "more": f"in {measured}",
         },
-        *([] if run.predictions is None else [_operations(run, run.predictions)]),
+        *([] if run.predictions is None else _cost(run.predictions)),
     ]
 
 
-def _operations(run: RunContent, predictions: Predictions) -> dict[str, str]:
-    """Estimate the additions at synapses, as if all neurons of a population had equal fan-outs."""
-    total = 0.0
-    for projection in run.network.projections.values():
-        source = run.network.populations[projection.source]
-        total += predictions.events[source.name] / source.n * projection.n_synapses
-    value = f"{total:.3g}" if total < 1000 else f"{float(f'{total:.3g}'):,.0f}"
-    more = f"estimated, in {predictions.split}"
-    return {"name": "synaptic operations per example", "value": value, "more": more}
+def _cost(predictions: Predictions) -> list[dict[str, str]]:
+    """What an inference costs."""
+    cost = predictions.cost
+    share = 100 * cost.effective / cost.dense
+    sizes = {"C": cost.footprint.get("c"), "C, int8": cost.footprint.get("c_int8")}
+    return [
+        {
+            "name": "synaptic operations per example",
+            "value": amount(cost.effective),
+            "more": f"{share:.3g} % of the dense ones, in {predictions.split}",
+        },
+        *(
+            {
+                "name": f"bytes in {name}",
+                "value": amount(size.total),
+                "more": f"{amount(size.state)} of them state",
+            }
+            for name, size in sizes.items()
+            if size is not None
+        ),
+    ]
 
 
 def _of(run: RunContent, split: str) -> str:

@@ -22,6 +22,7 @@ SESSIONS = "sessions.json"
 METRICS = "metrics.csv"
 NETWORK = "network.safetensors"
 RESULTS = "results.png"
+COST = "cost.json"
 STATE = "state.safetensors"
 # What the system says where a disk or a quota is full.
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -31,7 +32,7 @@ def _any_of(*names: str) -> str:
     return "(" + "|".join(map(re.escape, names)) + ")"
 
 
-_TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, SESSIONS, METRICS, NETWORK, RESULTS)
+_TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, SESSIONS, METRICS, NETWORK, RESULTS, COST)
 _KEPT = _any_of(NETWORK, STATE)
 # The temporary files of write_atomic that a kill may leave behind, by name.
 LEFTOVER = unfinished(f"{_TOP}|{_KEPT}|{SNAPSHOT.pattern}")

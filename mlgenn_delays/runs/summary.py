@@ -11,6 +11,7 @@ from mlgenn_delays.data.dataset import SPLITS
 from mlgenn_delays.errors import DelaysnnError
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, parse_recipe
+from mlgenn_delays.runs.costs import COLUMNS, read_cost
 from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.runs.files import CHECKPOINT_FOLDER, METRICS, RECIPE, in_use
 from mlgenn_delays.runs.history import History
@@ -34,6 +35,8 @@ def headline_numbers(
     Returns:
         ``run`` (its path), ``recipe``, ``seed``, finished ``epochs``, ``best_epoch``, ``minutes``
         of training, ``synapses``, hidden ``spikes`` per example in the training of the best epoch,
+        effective synaptic ``operations`` per example and bytes by format (None where they were not
+        counted),
         and ``accuracy`` or ``nrmse`` with what the best epoch reached on ``validation``, if there
         was such data. Recipe and seed are None for a run that no recipe made.
     """
@@ -49,6 +52,7 @@ def headline_numbers(
         "minutes": sum(float(v or 0.0) for v in history.column("seconds")) / 60,
         "synapses": network.n_synapses(),
         "spikes": float(sum(means[name] * n for name, n in sizes.items())),
+        **read_cost(path),
         history.metric.name: {} if score is None else {"validation": float(score)},
     }
 
@@ -110,7 +114,7 @@ class RunSummary:
             "recipe": None if recipe is None else recipe.name,
             "seed": None if recipe is None else recipe.seed,
             "epochs": len(self.history),
-            **dict.fromkeys(("best_epoch", "minutes", "synapses", "spikes")),
+            **dict.fromkeys(("best_epoch", "minutes", "synapses", "spikes", *COLUMNS)),
         }
         state = {
             "status": self.status,

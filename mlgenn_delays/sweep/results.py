@@ -22,6 +22,8 @@ from pydantic import (
 from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF, Metric
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.runs.costs import COLUMNS as COST_COLUMNS
+from mlgenn_delays.runs.costs import cost_numbers
 from mlgenn_delays.runs.files import METRICS
 from mlgenn_delays.sweep.grid import SEED, VARIANT, shown
 from mlgenn_delays.sweep.plan import Point
@@ -65,7 +67,9 @@ class Measured(BaseModel):
 
 
 class Record(BaseModel):
-    """How a point ended: `seconds` of epochs over all interruptions, `peak` memory [bytes]."""
+    """How a point ended: `seconds` of epochs over all interruptions, `peak` memory [bytes], and
+    what its network costs, by the names of `COLUMNS`.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -77,6 +81,7 @@ class Record(BaseModel):
     splits: dict[Literal["validation", "test"], Measured] = {}
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     peak: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    cost: dict[str, float | int | None] = {}
     version: Literal[1] = 1
 
     @model_validator(mode="after")
@@ -115,6 +120,7 @@ def make_record(
     if answer is not None:
         told = {key: answer.get(key) for key in ("epochs", "best_epoch", "splits")}
         try:
+            told["cost"] = cost_numbers(answer.get("cost"))
             return Record.model_validate(common | told | {"status": DONE})
         except ValidationError as error:
             reason = f"its process gave a result that cannot be: {first_problem(error)}"
@@ -164,7 +170,7 @@ def measures(metric: Metric) -> list[str]:
 
 def columns(metric: Metric) -> tuple[str, ...]:
     """What follows the axes, in this order."""
-    numbers = (*measures(metric), "seconds", "peak_memory_mb")
+    numbers = (*measures(metric), "seconds", "peak_memory_mb", *COST_COLUMNS)
     return (SEED, "status", "best_epoch", "epochs", *numbers, "point", "reason")
 
 
@@ -193,6 +199,7 @@ def make_row(point: Point, record: Record | None, metric: Metric = ACCURACY) -> 
         "epochs": record.epochs,
         "seconds": record.seconds,
         "peak_memory_mb": None if record.peak is None else round(record.peak / 1e6, 1),
+        **{name: record.cost.get(name) for name in COST_COLUMNS},
         "reason": record.reason,
     }
 
@@ -218,9 +225,11 @@ def read_results(folder: Path | str) -> list[Row]:
     Returns:
         Rows with a value for each axis, ``seed``, ``status`` ("done", "failed", "waiting"),
         ``best_epoch``, ``epochs``, ``validation_accuracy``, ``validation_loss``,
-        ``test_accuracy``, ``test_loss``, ``seconds``, ``peak_memory_mb``, ``point`` (the run
-        directory, within the folder) and ``reason``; None for what there is not. For target
-        series they have ``_nrmse`` in the place of ``_accuracy``.
+        ``test_accuracy``, ``test_loss``, ``seconds``, ``peak_memory_mb``, ``operations``
+        (effective synaptic operations per example), ``bytes_bundle``, ``bytes_c``,
+        ``bytes_c_int8``, ``bytes_c_int4``, ``bytes_c_ternary``, ``bytes_genn``, ``point``
+        (the run directory, within the folder) and ``reason``; None for what there is not. For
+        target series they have ``_nrmse`` in the place of ``_accuracy``.
 
     Raises:
         InputError: There are none, or the file is damaged.

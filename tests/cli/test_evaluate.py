@@ -1,5 +1,6 @@
 """delaysnn evaluate."""
 
+import json
 import shutil
 
 import numpy as np
@@ -103,3 +104,51 @@ def test_only_the_asked_split_must_be_there(tmp_path):
     assert "'validation'" in text
     assert "got test" in text
     assert parsed(call("evaluate", run, "--data", only_test, "--split", "all", "--json"))["n"] == 4
+
+
+def test_what_an_inference_costs(trained, tmp_path):
+    plain = parsed(call("evaluate", trained, "--json"))
+    found = parsed(call("evaluate", trained, "--cost", "--json"))
+    cost = found.pop("cost")
+    assert found == plain
+    assert cost["examples"] == 360
+    assert set(cost["footprint"]) == {"bundle", "c", "c_int8", "c_int4", "c_ternary", "genn"}
+    counted = cost["per_inference"]
+    assert counted["macs"] == 0 < counted["effective"] == counted["acs"] < counted["dense"]
+    assert cost["delays"]["most"] > cost["delays"]["mean"] > 0
+    energy = cost["estimated_energy"]
+    assert all(each["joules"] > 0 and each["source"] for each in energy.values())
+    table = tmp_path / "own.toml"
+    table.write_text('[mine]\nsource = "measured"\nac = 1e6\nupdate = 0.0\n')
+    own = parsed(call("evaluate", trained, "--cost", "--energy", table, "--json"))["cost"]
+    assert own["estimated_energy"]["mine"]["joules"] == pytest.approx(counted["acs"] * 1e-6)
+    text = call("evaluate", trained, "--cost").stdout
+    assert "synaptic operations, effective" in text and "energy per inference, estimated" in text
+
+
+def test_costs_that_are_refused(trained, tmp_path):
+    assert "add --cost" in refused("evaluate", trained, "--energy", tmp_path / "e.toml")
+    options = ("--cost", "--energy", tmp_path / "e.toml")
+    assert "no table of energy" in refused("evaluate", trained, *options)
+    assert "one split with --cost" in refused("evaluate", trained, "--cost", "--split", "all")
+
+
+def test_a_training_notes_what_its_network_costs(trained):
+    noted = json.loads((trained / "cost.json").read_text())
+    options = ("--cost", "--split", "validation", "--json")
+    measured = parsed(call("evaluate", trained, *options))["cost"]
+    assert noted["split"] == "validation"
+    for key in ("effective", "dense", "spikes"):
+        assert noted["per_inference"][key] == measured["per_inference"][key]
+    assert noted["footprint"] == measured["footprint"]
+    assert noted["membrane_updates"] is None
+    (run,) = parsed(call("runs", trained, "--json"))["runs"]
+    assert run["operations"] == noted["per_inference"]["effective"]
+    assert run["bytes_c"] == sum(noted["footprint"]["c"].values())
+
+
+def test_a_damaged_cost_is_none(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "cost.json").write_text('{"per_inference": {"effective": -1}, "footprint": {}}')
+    (row,) = parsed(call("runs", run, "--json"))["runs"]
+    assert row["status"] == "finished" and row["operations"] is None

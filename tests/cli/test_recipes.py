@@ -105,6 +105,14 @@ def test_the_list_fits_a_narrow_terminal(monkeypatch):
         assert not line.endswith(name)  # numbers and summary begin beside it
 
 
+def test_what_a_network_costs_before_its_training():
+    said = call("recipes", "digits").stderr
+    assert "cost: 35,328 dense synaptic operations per step, connections 0.0 % sparse" in said
+    (line,) = (each for each in said.splitlines() if each.startswith("bytes with its initial"))
+    assert all(f" {name} " in line for name in ("bundle", "c", "c_int8", "genn"))
+    assert "bytes with" not in call("recipes", "words").stderr
+
+
 def test_unknown():
     assert "did you mean 'fsdd'?" in refused("recipes", "fsd")
 

@@ -27,6 +27,7 @@ REPLACED = {
     r"network\.layers\.(\d)\.size=256": r"network.layers.\1.size=8",  # ssc
     r"network\.sparsity=0,0\.75,0\.9375\b": "network.sparsity=0,0.75",
     r"network\.sparsity=0,0\.75,0\.9375,0\.984375,0\.9921875": "network.sparsity=0,0.75",
+    r"regularisation\.operations=[\d,.e-]+": "regularisation.operations=0,1e-4",
     r"arecord -t raw -f S16_LE -r \d+": "cat speech.raw",  # there is no microphone
     r"arecord -t wav -f S16_LE -r \d+": "cat speech.wav",
     r"/shared/fsdd": "DIR",
@@ -82,4 +83,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     r"surrogate_cost.py --check": ("dcls",),
     r"^make -C": ("make", "cc"),
     r"import torch|delaysnn\.torch": ("torch",),
+    r"neurobench_check\.py": ("neurobench",),
 }

@@ -234,6 +234,7 @@ def test_values_and_rules_that_are_refused() -> None:
     for rule, name in (
         (EventProp(l1=0.1), "l1"),
         (EventProp(revive=0.1), "revive"),
+        (EventProp(operations=0.1), "operations"),
         (SurrogateBPTT(pipelined=True), "pipelined"),
         (SurrogateBPTT(spike_count=count), "spike_count"),
     ):

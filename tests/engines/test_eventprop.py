@@ -74,6 +74,17 @@ def test_spike_count_regularisation(recurrent: bool) -> None:
     assert worst(compiled(network, rule).gradients(batch), wanted.weight, wanted.delay) < 1e-4
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_spike_costs_the_synapses_of_its_neuron(recurrent: bool) -> None:
+    recipe = Recipe(66, recurrent=recurrent)
+    network, batch = nets.network(recipe), tie_free(recipe)
+    wanted = eventprop.gradients(network, batch, strength=0.05, target=2.0, operations=0.02)
+    rule = EventProp(spike_count=SpikeCount(target=2.0, strength=0.05), operations=0.02)
+    plain = eventprop.gradients(network, batch, strength=0.05, target=2.0)
+    assert relative(wanted.weight["input->hidden0"], plain.weight["input->hidden0"]) > 0.1
+    assert worst(compiled(network, rule).gradients(batch), wanted.weight, wanted.delay) < 1e-4
+
+
 @pytest.mark.parametrize("readout", READOUTS)
 def test_output_weights_have_the_gradient_of_the_stepped_loss(readout: str) -> None:
     recipe = Recipe(65, readout=readout, steps=60)

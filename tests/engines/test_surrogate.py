@@ -1,7 +1,7 @@
 """The CPU engine's surrogate gradients against the float64 twin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -48,6 +48,7 @@ class Case:
         kernel: How delays act.
         epoch: Which the engine is told; None is after annealing.
         count: Strength and target of the spike count regularisation.
+        operations: What a spike costs per synapse of its neuron.
     """
 
     recipe: StepRecipe
@@ -55,6 +56,7 @@ class Case:
     kernel: Any = Dirac()
     epoch: int | None = None
     count: tuple[float, float] = (0.0, 14.0)
+    operations: float = 0.0
 
     @property
     def width(self) -> float:
@@ -65,14 +67,15 @@ class Case:
     def rule(self) -> SurrogateBPTT:
         strength, target = self.count
         return SurrogateBPTT(
-            surrogate=self.surrogate, kernel=self.kernel, spike_count=SpikeCount(target, strength)
-        )
+            surrogate=self.surrogate, kernel=self.kernel,
+            spike_count=SpikeCount(target, strength), operations=self.operations,
+        )  # fmt: skip
 
     def wanted(self, batch: Any) -> twin.Result:
         strength, target = self.count
         return twin.gradients(
             network(self.recipe), batch, self.surrogate, kernel_width=self.width,
-            strength=strength, target=target,
+            strength=strength, target=target, operations=self.operations,
         )  # fmt: skip
 
     def got(self, batch: Any, threads: int = 1) -> Gradients:
@@ -213,6 +216,17 @@ def test_spike_counts_equal_the_twin(recurrent: bool, kernel: tuple[Any, int | N
     case = Case(recipe, Atan(), *kernel, count=(0.05, 6.0))
     wanted = check(case)
     plain = Case(recipe, Atan(), *kernel).wanted(pick(recipe, free(case)))
+    name = "input->hidden0"
+    assert relative(wanted.weight[name], plain.weight[name]) > 0.1
+    assert wanted.loss == plain.loss
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_spike_costs_the_synapses_of_its_neuron(recurrent: bool) -> None:
+    recipe = StepRecipe(253, recurrent=recurrent, sizes=(9, 8, 7, 3), density=0.6)
+    case = Case(recipe, Atan(), *WIDE, count=(0.05, 6.0), operations=0.02)
+    wanted = check(case)
+    plain = replace(case, operations=0.0).wanted(pick(recipe, free(case)))
     name = "input->hidden0"
     assert relative(wanted.weight[name], plain.weight[name]) > 0.1
     assert wanted.loss == plain.loss

@@ -48,6 +48,7 @@ class Case:
         epoch: Which the engines are told.
         count: Strength and target of the spike count regularisation.
         several: Whether hidden neurons have two more kinds of input synapses.
+        operations: What a spike costs per synapse of its neuron.
     """
 
     recipe: StepRecipe
@@ -56,9 +57,13 @@ class Case:
     epoch: int | None = None
     count: tuple[float, float] = (0.0, 14.0)
     several: bool = False
+    operations: float = 0.0
 
     def rule(self, **options: Any) -> Rule:
-        options = {"spike_count": SpikeCount(self.count[1], self.count[0])} | options
+        options = {
+            "spike_count": SpikeCount(self.count[1], self.count[0]),
+            "operations": self.operations,
+        } | options
         if self.surrogate is None:
             return EventProp(**options)
         return SurrogateBPTT(surrogate=self.surrogate, kernel=self.kernel, **options)
@@ -124,6 +129,7 @@ COUNTED = [
         StepRecipe(1072, recurrent=True, density=0.6, sizes=(9, 8, 7, 3)), Triangle(), *WIDE,
         count=(0.05, 3.0),
     ),
+    Case(StepRecipe(1153, density=0.4, recurrent=True), operations=0.01),
 ]  # fmt: skip
 
 
@@ -188,13 +194,12 @@ def both(case: Case) -> tuple[CompiledNetwork, CompiledNetwork]:
 def wanted(case: Case, index: tuple[int, ...]) -> tuple[Gradients, np.ndarray]:
     """Return the float64 twin's gradients of some examples, and the first tie of each."""
     net, batch, (strength, target) = network(case), pick(case, index), case.count
+    terms = {"strength": strength, "target": target, "operations": case.operations}
     if case.surrogate is None:
-        by_events = eventprop.gradients(net, batch, strength=strength, target=target)
+        by_events = eventprop.gradients(net, batch, **terms)
         tie = np.array([trace.tie for trace in by_events.traces])
         return Gradients(by_events.loss, by_events.weight, by_events.delay), tie
-    got = surrogate_twin.gradients(
-        net, batch, case.surrogate, kernel_width=case.width, strength=strength, target=target
-    )
+    got = surrogate_twin.gradients(net, batch, case.surrogate, kernel_width=case.width, **terms)
     return Gradients(got.loss, got.weight, got.delay), got.trace.tie
 
 

@@ -101,7 +101,9 @@ def test_three_epochs_equal_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
 def test_pipelined_training_equals_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
     # Steps so large that it shows with which weights a batch goes back.
     large = {"weights": Adam(0.03), "delays": Adam(0.3), "pipelined": True}
-    late = replace(rule, **large, spike_count=SpikeCount(strength=0.01, target=3.0))
+    late = replace(
+        rule, **large, spike_count=SpikeCount(strength=0.01, target=3.0), operations=1e-3
+    )
     exact = replace(late, pipelined=False)
     engines = [made(cpu, late, of), made(genn, late, of), made(cpu, exact, of)]
     # One batch has longer trials, and the last is smaller.

@@ -155,6 +155,7 @@ def test_rule():
                 "regularisation.spikes_target=3",
                 "regularisation.spikes_strength=0.1",
                 "regularisation.revive=0.01",
+                "regularisation.operations=1e-5",
                 "network.layers.0.dropout=0.25",
             ],
         )
@@ -163,6 +164,7 @@ def test_rule():
     assert rule.delays == Adam(0.75, schedule=Cosine())
     assert (rule.spike_count.target, rule.spike_count.strength) == (3, 0.1)
     assert rule.revive == 0.01
+    assert rule.operations == 1e-5
     assert dict(rule.dropout) == {"hidden1": 0.25}
 
 

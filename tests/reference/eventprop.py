@@ -11,6 +11,7 @@ of unit weight, per step; a = exp(-dt/tau_mem), e = exp(-dt/tau_syn), s = (tau_s
                    slope = I[t] + bias - v_thresh,  I_end = I[t + R] + bias
                    G = sum over the neuron's synapses of w D_target[t + d + 1]
                    reg = strength (mean count over the batch - target)
+                         + operations (synapses of the neuron)
     refractory     p = 0, P stays
     r[t] = (1 - a) s p + e r[t+1];  D[t] = r[t+1] - r[t];  P = a p
 
@@ -34,11 +35,15 @@ FORM = "forward"  # of `arrival_derivative`
 
 @dataclass(frozen=True)
 class Regularisation:
-    """Spike count regularisation: strength, target and mean count over the batch."""
+    """Spike count regularisation: strength, target and mean count over the batch.
+
+    Besides, what a spike costs for each synapse that its neuron has.
+    """
 
     strength: float = 0.0
     target: float = 0.0
     mean: dict[str, np.ndarray] = field(default_factory=dict)
+    operations: float = 0.0
 
 
 @dataclass
@@ -203,6 +208,7 @@ def _lif_adjoint(
         if regularisation.strength:
             off = regularisation.mean[name][j] - regularisation.target
             p[j] += regularisation.strength * off
+        p[j] += regularisation.operations * fan_out(network, name, j)
     return p
 
 
@@ -267,11 +273,21 @@ class Result:
     traces: list[Trace]
 
 
+def fan_out(network: Network, name: str, j: int) -> int:
+    """Return how many synapses neuron j of a population has onto others, or onto its own."""
+    synapses = 0
+    for projection in network.projections.values():
+        for pre in projection.pre():
+            synapses += projection.source == name and pre == j
+    return synapses
+
+
 def gradients(
     network: Network,
     batch: Batch,
     strength: float = 0.0,
     target: float = 0.0,
+    operations: float = 0.0,
     form: str = FORM,
     at_end: bool = False,
 ) -> Result:
@@ -284,7 +300,7 @@ def gradients(
         name: np.mean([trace.spikes[name].sum(axis=0) for trace in traces], axis=0)
         for name in traces[0].spikes
     }
-    regularisation = Regularisation(strength, target, mean)
+    regularisation = Regularisation(strength, target, mean, operations)
     each = [
         backward(network, trace, int(label), regularisation, form, at_end)
         for trace, label in zip(traces, batch.labels, strict=True)

@@ -4,7 +4,7 @@ The exact gradient of the step equations of `steps`, but for psi in place of the
 spike, and with nothing through the reset. R = dL/d arrivals of a projection, G = dL/d emitted:
 
     G_i[t] = gain_i sum over outgoing synapses of w sum_k K[k] R_post[t + k + 1] + pull_i
-    pull_i = strength (mean count_i over the batch - target)
+    pull_i = strength (mean count_i over the batch - target) + operations (synapses of i)
     LIF             lam_u[t] = psi(u[t] - theta) G[t] + (1 - s[t]) lam[t],  lam[t-1] = a lam_u[t]
                     dL/dI'[t] = (1 - a) lam_u[t]
     LIF, waiting    lam[t-1] = lam[t],  dL/dI'[t] = 0
@@ -41,7 +41,7 @@ from mlgenn_delays.network import (
 )
 from tests.reference import equations, steps
 from tests.reference import forward as single
-from tests.reference.eventprop import readout_gradient, share_delays
+from tests.reference.eventprop import fan_out, readout_gradient, share_delays
 from tests.reference.steps import Layer, Spike, Trace, forward
 
 __all__ = ["Result", "candidate", "forward", "gradients", "primitive", "psi", "tap_slopes"]
@@ -177,7 +177,7 @@ def normalise_back(
 
 def emitted_gradient(
     network: Network, trace: Trace, name: str, weights: dict[str, np.ndarray],
-    arrived: dict[str, np.ndarray], strength: float, target: float,
+    arrived: dict[str, np.ndarray], strength: float, target: float, operations: float,
 ) -> np.ndarray:  # fmt: skip
     """Return G of a population but for its recurrent projections, (B, T, n)."""
     layer, gain = trace.layers[name], trace.gains[name]
@@ -188,6 +188,7 @@ def emitted_gradient(
                 out[:, t] += gain * pull_back(weights[p.name], arrived[p.name], t)
     if strength:
         out += strength * (layer.value.sum(axis=1).mean(axis=0) - target)
+    out += operations * np.array([fan_out(network, name, j) for j in range(out.shape[2])])
     return out
 
 
@@ -210,6 +211,7 @@ def backward(
     surrogate: Surrogate,
     strength: float = 0.0,
     target: float = 0.0,
+    operations: float = 0.0,
     learned: tuple[str, ...] = (),
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray], ByParameter]:
     """Return R (B, T, n) by projection, and the sums by gain, by offset, and by `learned`
@@ -230,7 +232,9 @@ def backward(
         if population is network.output():
             sent = voltage_gradient(network, trace, labels)
         else:
-            sent = emitted_gradient(network, trace, name, weights, arrived, strength, target)
+            sent = emitted_gradient(
+                network, trace, name, weights, arrived, strength, target, operations
+            )
         by_drive, lam = np.zeros_like(sent), np.zeros_like(sent[:, 0])
         later: dict[str, np.ndarray] = {}
         for t in reversed(range(sent.shape[1])):
@@ -307,6 +311,7 @@ def gradients(
     kernel_width: float = 0.0,
     strength: float = 0.0,
     target: float = 0.0,
+    operations: float = 0.0,
     gains: dict[str, np.ndarray] | None = None,
     spike: Spike | None = None,
     held: dict[str, np.ndarray] | None = None,
@@ -321,6 +326,7 @@ def gradients(
         kernel_width: See `forward`.
         strength: Of the spike count regularisation.
         target: Of the spike count regularisation.
+        operations: What a spike costs per synapse of its neuron.
         gains: See `forward`.
         spike: See `forward`; its derivative should be the surrogate.
         held: See `forward`.
@@ -330,7 +336,7 @@ def gradients(
     if isinstance(surrogate, Boxcar):
         steps.mark_ties(network, trace, surrogate.width)
     arrived, gain, offset, constants = backward(
-        network, trace, batch.labels, surrogate, strength, target, learned
+        network, trace, batch.labels, surrogate, strength, target, operations, learned
     )
     weight, delay, n = {}, {}, len(batch)
     for p in network.projections.values():

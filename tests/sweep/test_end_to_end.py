@@ -61,6 +61,7 @@ def test_a_point_is_a_run(swept):
     assert 0 <= row["validation_accuracy"] <= 1
     assert row["seconds"] > 0
     assert row["peak_memory_mb"] > 50
+    assert row["operations"] > 0 and row["bytes_c"] > row["bytes_c_int8"] > 0
     assert Network.load(swept / row["point"] / "network.safetensors").populations["hidden1"].n == 4
     assert call("evaluate", swept / row["point"]).exit_code == 0
     assert json.loads((swept / "sweep.json").read_text())["grid"] == {"delays.learn": [False]}

@@ -51,6 +51,7 @@ def check_outside(rule: Rule) -> None:
     """Reject a rule with settings that are a loss's or an optimiser's."""
     reasons = {
         "l1": rule.l1 != 0.0,
+        "operations": rule.operations != 0.0,
         "revive": rule.revive != 0.0,
         "pipelined": rule.pipelined,
         "spike_count": rule.spike_count != SpikeCount(),

@@ -82,6 +82,17 @@ def make_plan(network: Network) -> tuple[Plan, ParameterLayout]:
     return Plan(**populations, **projections), layout
 
 
+def fan_out(plan: Plan) -> np.ndarray:
+    """Return how many synapses each neuron sends its spikes to, (N,) int64; 0 for inputs."""
+    found = np.zeros(int(plan.first[-1]), np.int64)
+    for source, first in zip(plan.source, plan.out_first, strict=True):
+        if first >= 0:
+            n = int(plan.n[source])
+            ends = plan.out[first : first + n + 1].astype(np.int64)
+            found[plan.first[source] : plan.first[source] + n] += np.diff(ends)
+    return found
+
+
 def pair_shape(network: Network, projection: Projection) -> tuple[int, int]:
     """Return the numbers of pre- and postsynaptic neurons of a projection."""
     return network.populations[projection.source].n, network.populations[projection.target].n

@@ -11,7 +11,13 @@ from mlgenn_delays.data.types import Batch, examples
 from mlgenn_delays.engines.ranks import ALONE, Ranks, Share, make_share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.parameters import Parameters
-from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan, write_constants
+from mlgenn_delays.engines.shared.plan import (
+    ParameterLayout,
+    Plan,
+    fan_out,
+    make_plan,
+    write_constants,
+)
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import Loss, SpikeTimeLoss
@@ -150,9 +156,12 @@ class SimulationContext:
 
     def spike_count_gradient(self, counts: np.ndarray) -> np.ndarray:
         """Return dL/d(spike count) of the regularisation, (N,) float32: added at each spike."""
-        settings = self.rule.spike_count
+        settings, operations = self.rule.spike_count, self.rule.operations
         mean = counts.sum(0) / len(counts)
-        return (settings.strength * (mean - settings.target)).astype(np.float32)
+        found = settings.strength * (mean - settings.target)
+        if operations:
+            found += operations * fan_out(self.plan)
+        return found.astype(np.float32)
 
 
 class ForwardResult(NamedTuple):

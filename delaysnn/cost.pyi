@@ -1,0 +1,1 @@
+from mlgenn_delays.cost import *

@@ -1,0 +1,115 @@
+"""Draw docs/images/cost.svg and print the table of docs/how-to/cost.md.
+
+    python docs/make_pareto.py                 # from docs/data/cost.csv
+    python docs/make_pareto.py DIGITS FSDD     # from the folders of the two sweeps, into that file
+
+The commands of the sweeps are on the page.
+"""
+
+import csv
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean, stdev
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from mlgenn_delays.analysis.style import look
+from mlgenn_delays.sweep import read_results
+
+HERE = Path(__file__).parent
+DATA, PICTURE = HERE / "data" / "cost.csv", HERE / "images" / "cost.svg"
+PENALTY, METRIC = "regularisation.operations", "validation_accuracy"
+RECIPES = ("digits", "fsdd-currents")
+VARIANTS = {"dense": ("all synapses", "#0072B2", "o"), "sparse": ("10 %, RigL", "#D55E00", "D")}
+COLUMNS = ("recipe", "variant", "penalty", "seed", "accuracy", "operations", "c", "c_int8")
+Point = dict[str, list[float]]  # by measure: accuracy [%], operations, bytes; a value per seed
+Points = dict[tuple[str, str, float], Point]
+
+
+def collect(folders: list[str]) -> None:
+    """Write the results of both sweeps to the file."""
+    DATA.parent.mkdir(exist_ok=True)
+    with DATA.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for recipe, folder in zip(RECIPES, folders, strict=True):
+            for row in read_results(folder):
+                if row["status"] == "done":
+                    key = recipe, row["variant"], f"{row[PENALTY]:g}", row["seed"]
+                    measured = f"{row[METRIC]:.4f}", f"{row['operations']:.1f}"
+                    sizes = (int(row[f"bytes_{name}"]) for name in ("c", "c_int8"))
+                    writer.writerow([*key, *measured, *sizes])
+
+
+def read() -> Points:
+    """Return what the file has, by recipe, variant and penalty."""
+    found: Points = defaultdict(lambda: defaultdict(list))
+    with DATA.open() as file:
+        for row in csv.DictReader(file):
+            point = found[row["recipe"], row["variant"], float(row["penalty"])]
+            point["accuracy"].append(100 * float(row["accuracy"]))
+            for name in ("operations", "c", "c_int8"):
+                point[name].append(float(row[name]))
+    return found
+
+
+def spread(values: list[float]) -> float:
+    """Return the sample standard deviation, 0 of a single seed."""
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def draw(points: Points) -> None:
+    """Draw accuracy over operations, a panel per recipe, a line per variant."""
+    figure, panels = plt.subplots(1, 2, figsize=(7.4, 3.4), layout="constrained")
+    for axes, recipe in zip(panels, RECIPES, strict=True):
+        for variant, (name, colour, marker) in VARIANTS.items():
+            own = sorted((k[2], p) for k, p in points.items() if k[:2] == (recipe, variant))
+            across = [fmean(point["operations"]) for _, point in own]
+            up = [fmean(point["accuracy"]) for _, point in own]
+            bars = [spread(point["accuracy"]) for _, point in own]
+            axes.errorbar(across, up, bars, label=name, color=colour, marker=marker, capsize=3)
+            for (penalty, _), x, y in zip(own, across, up, strict=True):
+                axes.annotate(
+                    f"{penalty:g}", (x, y), xytext=(4, -11), textcoords="offset points", fontsize=7,
+                    color=colour,
+                )  # fmt: skip
+        axes.set(xscale="log", xlabel="synaptic operations per inference", title=recipe)
+        axes.grid(color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+    panels[0].set_ylabel("validation accuracy [%]")
+    panels[1].legend(loc="lower right", fontsize=9)
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE, metadata={"Date": None})
+
+
+def table(points: Points) -> str:
+    """Return the Markdown table, a row per point."""
+    lines = ["| recipe | synapses | penalty | accuracy | operations | bytes in C | int8 |"]
+    lines.append("|---" * 7 + "|")
+    for (recipe, variant, penalty), point in points.items():
+        accuracy = f"{fmean(point['accuracy']):.1f} ± {spread(point['accuracy']):.1f} %"
+        counts = (f"{fmean(point[name]):,.0f}" for name in ("operations", "c", "c_int8"))
+        cells = recipe, VARIANTS[variant][0], f"{penalty:g}", accuracy, *counts
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Draw and print."""
+    if len(sys.argv) not in (1, 3):
+        raise SystemExit("give the folders of both sweeps, or neither")
+    if len(sys.argv) == 3:
+        collect(sys.argv[1:])
+    points = read()
+    with look():
+        draw(points)
+    print(table(points))
+
+
+if __name__ == "__main__":
+    main()

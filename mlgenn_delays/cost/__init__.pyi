@@ -1,0 +1,10 @@
+from mlgenn_delays.cost.cost import Bytes as Bytes
+from mlgenn_delays.cost.cost import Cost as Cost
+from mlgenn_delays.cost.cost import DelayMemory as DelayMemory
+from mlgenn_delays.cost.cost import Operations as Operations
+from mlgenn_delays.cost.energy import Platform as Platform
+from mlgenn_delays.cost.energy import estimate_energy as estimate_energy
+from mlgenn_delays.cost.energy import read_platforms as read_platforms
+from mlgenn_delays.cost.measure import about_of as about_of
+from mlgenn_delays.cost.measure import cost_of as cost_of
+from mlgenn_delays.cost.measure import measure_cost as measure_cost
