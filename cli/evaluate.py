@@ -45,9 +45,9 @@ SPLITS = ("train", "validation", "test")
 )
 @CHECKPOINT
 @click.option(
-    "--quantise",
+    "--weights",
     type=click.Choice(["int8", "int4", "ternary"]),
-    help="Quantise the weights first, with a scale per neuron, of a run trained with float32.",
+    help="Weights to quantise to first, with a scale per neuron, of a run trained with float32.",
 )
 @ENGINE
 @BACKEND
@@ -65,7 +65,7 @@ def evaluate(
     data: str | None,
     split: str,
     checkpoint: str,
-    quantise: str | None,
+    weights: str | None,
     engine: str,
     backend: str | None,
     threads: int | None,
@@ -95,8 +95,8 @@ def evaluate(
     platforms = _platforms(cost, energy, split)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
-    if quantise is not None:
-        network = _quantised(network, found, quantise)
+    if weights is not None:
+        network = _quantised(network, found, weights)
     if split == "all":
         splits = load_whole(found.recipe, found.folder(data))
         chosen: Mapping[str, Data] = {name: part for name, part in splits.items() if len(part)}
@@ -113,13 +113,13 @@ def evaluate(
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
-    result |= {} if quantise is None else {"quantised": quantise}
+    result |= {} if weights is None else {"quantised": weights}
     result |= {"lost": losses_by_split(chosen), "data": _seen(found, chosen)}
     result["baseline"] = _baseline(found, result["data"])
     if platforms:
         from mlgenn_delays.cost import about_of
 
-        known = {"quantised": quantise} if quantise else found.recipe.quantisation.told()
+        known = {"quantised": weights} if weights else found.recipe.quantisation.told()
         about = about_of(chosen[split], **known)
         result["cost"] = _cost(network, about, chosen[split], platforms, threads)
     if as_json:
@@ -167,8 +167,8 @@ def _quantised(network: "Network", run: "Run", kind: str) -> "Network":
     known = run.recipe.quantisation.weights
     if known != quantisation.FLOAT:
         raise InputError(
-            f"--quantise must come with a run of {quantisation.FLOAT} weights, got {kind} with "
-            f"{run.directory.path}, whose weights are {known}; leave --quantise out"
+            f"--weights must come with a run of {quantisation.FLOAT} weights, got {kind} with "
+            f"{run.directory.path}, whose weights are {known}; leave --weights out"
         )
     return quantisation.quantise(network.folded(), kind)[0]
 

@@ -54,13 +54,13 @@ def test_it_goes_on_as_if_it_had_not_ended(few_bits: Path, tmp_path: Path) -> No
 
 def test_quantised_after_training(trained: Path, few_bits: Path) -> None:
     plain = parsed(call("evaluate", trained, "--json"))
-    result = parsed(call("evaluate", trained, "--quantise", "ternary", "--json"))
+    result = parsed(call("evaluate", trained, "--weights", "ternary", "--json"))
     assert result["quantised"] == "ternary" and result["loss"] != plain["loss"]
-    close = parsed(call("evaluate", trained, "--quantise", "int8", "--json"))
+    close = parsed(call("evaluate", trained, "--weights", "int8", "--json"))
     assert abs(close["loss"] - plain["loss"]) < abs(result["loss"] - plain["loss"])
-    text = call("evaluate", trained, "--quantise", "int8").stdout
+    text = call("evaluate", trained, "--weights", "int8").stdout
     assert "best checkpoint, weights quantised to int8" in text
-    said = refused("evaluate", few_bits, "--quantise", "int8")
+    said = refused("evaluate", few_bits, "--weights", "int8")
     assert "must come with a run of float32 weights, got int8 with" in said
     said = refused("export", few_bits, "--format", "c", "--weights", "int8", "--out", "nowhere")
     assert "--weights must be int4 or float32 for" in said and "leave --weights out" in said
