@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c import quantise, write_c
+from mlgenn_delays.export.c import Limits, quantise, write_c
 from mlgenn_delays.export.formats import artifact_of, validation_split
 from mlgenn_delays.export.model import CPURunner
 from mlgenn_delays.quantisation import FLOAT, KINDS
@@ -49,7 +49,9 @@ def spikes_in(answers: list[Answer], sizes: list[tuple[str, int]]) -> Spikes:
     return out
 
 
-def rows_of(name: str, artifact: Artifact, kind: str, batch: Batch, cores: list[str]) -> list:
+def rows_of(
+    name: str, artifact: Artifact, kind: str, batch: Batch, cores: list[str], limits: Limits | None
+) -> list[list[str]]:
     """Return the rows of the table for a network and a kind of weights."""
     quantised = artifact.quantised
     if kind != FLOAT and quantised is None:
@@ -60,7 +62,7 @@ def rows_of(name: str, artifact: Artifact, kind: str, batch: Batch, cores: list[
     wanted, labels = spikes_of(recording), recording.logits.argmax(1)
     sizes = [(p.name, p.n) for p in network.order() if p in network.spiking()]
     with tempfile.TemporaryDirectory() as folder:
-        costs = write_c(artifact, Path(folder), quantised=quantised, examples=False)
+        costs = write_c(artifact, Path(folder), quantised=quantised, limits=limits, examples=False)
         for core in cores:
             program = board.build(Path(folder), core)
             ran = board.run(program, batch)
@@ -88,9 +90,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="examples; all by default")
     parser.add_argument("--weights", nargs="*", default=KINDS, choices=KINDS)
     parser.add_argument("--cores", nargs="*", default=[*board.CORES], choices=[*board.CORES])
+    parser.add_argument("--ram", type=int, help="bytes that programs must fit")
     parser.add_argument("--into", type=Path, help="page that gets the table")
+    parser.add_argument("--table", default="currents", help="name of its place there")
     asked = parser.parse_args()
-    rows = []
+    rows, limits = [], Limits(asked.ram) if asked.ram else None
     for source in asked.runs:
         artifact = artifact_of(Path(source))
         data = None if artifact.about.data.get("dataset") == "digits" else asked.data
@@ -100,8 +104,8 @@ def main() -> None:
         batch = split.batch(np.arange(min(len(split), asked.limit or len(split))))
         known = artifact.about.quantised  # integers that were learned
         for kind in [known] if known else asked.weights:
-            rows += rows_of(Path(source).name, artifact, kind, batch, asked.cores)
-    show("cortex.py board", table(HEAD, rows), asked.into)
+            rows += rows_of(Path(source).name, artifact, kind, batch, asked.cores, limits)
+    show(f"cortex.py {asked.table}", table(HEAD, rows), asked.into)
 
 
 if __name__ == "__main__":

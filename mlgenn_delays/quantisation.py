@@ -105,10 +105,11 @@ class Quantisation:
         """
         given = np.array(self.delay_values or [self.delay_step], float) / dt
         steps, longest = np.rint(given), int(max_delay / dt + _SLACK)
-        if not np.allclose(steps, given, rtol=0, atol=_SLACK):
+        whole = np.allclose(steps, given, rtol=0, atol=_SLACK)
+        if not whole or (self.delay_step and not steps[0]):
             field = "delay_values" if self.delay_values else "delay_step"
-            whole = " or ".join(f"{each * dt:g}" for each in np.unique(steps + (steps == 0)))
-            raise self._refused(field, f"in multiples of dt ({dt:g} ms)", f"take {whole}")
+            close = ", ".join(f"{each * dt:g}" for each in np.unique(np.maximum(1, steps)))
+            raise self._refused(field, f"in multiples of dt ({dt:g} ms)", f"take {close}")
         if not self.delay_values:
             return np.arange(0, longest + 1, int(steps[0]), dtype=np.float32)
         allowed = np.unique(steps[steps <= longest]).astype(np.float32)
@@ -152,6 +153,7 @@ def nearest(delay: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return grid[np.searchsorted(middle, delay, side="right")]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a training that diverges says so itself
 def to_integers(
     weight: np.ndarray, owner: np.ndarray, n: int, kind: str
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -161,6 +161,7 @@ def test_grids_end_at_the_longest_delay() -> None:
     ("settings", "text"),
     [
         ({"delay_step": 2.5}, r"quantisation.delay_step must be in multiples of dt \(1 ms\), got"),
+        ({"delay_step": 1e-9}, "delay_step must be in multiples of dt .*got 1e-09; take 1$"),
         ({"delay_values": (0, 1.5)}, "quantisation.delay_values must be in multiples of dt"),
         ({"delay_values": (9, 20)}, "up to 8 ms, the longest delay of 'input->output', got .9.0,"),
         ({"delay_step": 9}, "two delays within the longest, 8 ms, got 9.0; take shorter ones"),

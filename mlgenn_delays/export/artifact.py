@@ -171,12 +171,16 @@ class Artifact:
         self._check_kept()
         self._check_quantised()
 
+    @np.errstate(over="ignore")
     def _check_quantised(self) -> None:
         if self.quantised is None:
             return
         for name, p in self.network.projections.items():
-            if not np.array_equal(self.quantised.weights(p), p.weight):
-                raise InputError(f"weights of projection {name!r} must be integers times scales")
+            same = np.array_equal(self.quantised.weights(p), p.weight)
+            if not same or not np.isfinite(p.weight).all():
+                raise InputError(
+                    f"weights of projection {name!r} must be finite integers times scales"
+                )
 
     def _check_network(self) -> None:
         for name, population in self.network.populations.items():
@@ -365,7 +369,8 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
     if scales:
         quantised = Quantised(str(about.quantised), values, scales)
         for projection in network.projections.values():
-            projection.weight = quantised.weights(projection)
+            with np.errstate(over="ignore"):  # what is not finite is rejected
+                projection.weight = quantised.weights(projection)
     return Artifact(network, kept, parse_json(metadata["sizes"]), about, quantised)
 
 

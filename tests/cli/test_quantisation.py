@@ -62,8 +62,17 @@ def test_quantised_after_training(trained: Path, few_bits: Path) -> None:
     assert "best checkpoint, weights quantised to int8" in text
     said = refused("evaluate", few_bits, "--quantise", "int8")
     assert "must come with a run of float32 weights, got int8 with" in said
-    said = refused("export", few_bits, "--format", "c", "--quantise", "int8", "--out", "nowhere")
-    assert "which are int4 already; leave --quantise out" in said
+    said = refused("export", few_bits, "--format", "c", "--weights", "int8", "--out", "nowhere")
+    assert "--weights must be int4 or float32 for" in said and "leave --weights out" in said
+
+
+def test_c_has_the_weights_that_were_learned(few_bits: Path, tmp_path: Path) -> None:
+    for options, kind in (([], "int4"), (["--weights", "float32"], "float32")):
+        out = tmp_path / kind
+        result = call("export", few_bits, "--format", "c", *options, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert f"synapses of {kind} weights" in result.stdout and "before" not in result.stdout
+        assert f'DELAYSNN_WEIGHTS "{kind}"' in (out / "delaysnn_model.h").read_text()
 
 
 @pytest.mark.parametrize(

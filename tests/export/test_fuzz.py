@@ -23,6 +23,7 @@ ABOUT = About(
 )
 NET = nets.network(nets.Recipe(seed=1, sizes=(6, 7, 3), steps=40, density=0.5, recurrent=True))
 WHOLE = to_bytes(Artifact.of(NET, ABOUT))
+QUANTISED = to_bytes(Artifact.of(NET, ABOUT.model_copy(update={"quantised": "int4"})))
 DECLARED = to_bytes(Artifact.of(hostile_network(nets.StepRecipe(seed=1)), ABOUT))
 
 
@@ -47,7 +48,9 @@ def refuses(path: Path, content: bytes) -> bool:
         assert "\n" not in said and len(said) < 2000 and "a.safetensors" in said, said
         return True
     sizes = {name: p.n for name, p in found.network.populations.items()}
-    for p in found.network.projections.values():
+    for name, p in found.network.projections.items():
+        if found.quantised is not None:
+            assert np.array_equal(found.quantised.weights(p), p.weight), name
         p.check(sizes[p.source], sizes[p.target])
         assert (delay_steps(p, found.network.dt) >= 0).all()
     return False
@@ -81,7 +84,9 @@ def test_other_declarations_of_neurons(path: Path) -> None:
     assert refused > 45
 
 
-def test_other_arrays(path: Path) -> None:
+@pytest.mark.parametrize("content", [WHOLE, QUANTISED], ids=["float32", "int4"])
+def test_other_arrays(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
     rng, (tensors, metadata) = np.random.default_rng(3), read(path)
     del metadata["checksum"]
     refused = 0
@@ -89,3 +94,16 @@ def test_other_arrays(path: Path) -> None:
         other = tensors | {name: other_array(tensors[name], rng)}
         refused += refuses(path, pack(other, metadata))
     assert refused > 80
+
+
+@pytest.mark.parametrize("quantised", [None, "int8", "ternary"])
+def test_integers_of_another_kind(path: Path, quantised: str | None) -> None:
+    path.write_bytes(QUANTISED)
+    tensors, metadata = read(path)
+    del metadata["checksum"]
+    about = json.loads(metadata["about"]) | {"quantised": quantised}
+    fits = quantised == "int8"  # whose integers may be smaller
+    content = pack(tensors, metadata | {"about": json.dumps(about)})
+    assert refuses(path, content) != fits
+    del tensors["projection/input->hidden0/scale"]
+    assert refuses(path, pack(tensors, metadata))

@@ -88,6 +88,7 @@ def test_c_spikes_as_the_engine(kind: str, tmp_path: Path) -> None:
         assert right.any() and answer.label == recording.logits[b].argmax()
 
 
+@pytest.mark.filterwarnings("ignore:the bias of")
 def test_nir_keeps_the_integers(tmp_path: Path) -> None:
     trainer, data = trained("ternary")
     artifact = saved(trainer, tmp_path)
@@ -125,9 +126,20 @@ def test_zeros_of_ternary_weights_are_no_synapses(tmp_path: Path) -> None:
     assert small.n_synapses == (left != 0).sum()
 
 
+def test_a_trainer_takes_settings_of_quantisation() -> None:
+    net = step_network(StepRecipe(1))
+    with pytest.raises(InputError, match="quantisation of Trainer .* Quantisation or None, got 'i"):
+        Trainer(net, EventProp(), quantisation="int8")  # type: ignore[arg-type]
+    for p in net.projections.values():
+        p.frozen = True
+    trainer = Trainer(net, EventProp(), quantisation=Quantisation(weights="int8"), progress="none")
+    with pytest.raises(InputError, match="float32 for a network without weights that are learned"):
+        trainer.check(step_data(StepRecipe(1), 4))
+
+
 def test_weights_off_the_grid_are_refused(tmp_path: Path) -> None:
     artifact = saved(trained("int8")[0], tmp_path)
     network = artifact.network.copy()
     network.projections["input->hidden0"].weight[0] *= np.float32(1.01)
-    with pytest.raises(InputError, match="input->hidden0.* must be integers times scales"):
+    with pytest.raises(InputError, match="input->hidden0.* must be finite integers times"):
         replace(artifact, network=network)

@@ -50,8 +50,8 @@ class Parameters:
     Beside the moments, ``weight_steps`` (S,) and ``delay_steps`` (D,) int32 count the updates that
     each parameter has had: those of the whole training, fewer where a synapse grew.
 
-    ``acting_weight`` (S,) and ``acting_delay`` (D,) are what spikes meet: with a `quantisation`
-    those of `quantise`, else the same arrays.
+    ``acting_weight`` (S,) and ``acting_delay`` (D,) are what simulations run with: the same arrays,
+    or with a `quantisation` what `quantise` makes of them.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Parameters:
         return np.divide(to_floats(q, scale, post), factor, out=weight, where=factor > 0)
 
     def write(self, network: Network) -> None:
-        """Copy weights and delays into the network."""
+        """Copy the weights and delays that act into the network."""
         for name in self.layout.projections:
             projection = network.projections[name]
             projection.weight = self.take("weight", name, self.acting_weight)

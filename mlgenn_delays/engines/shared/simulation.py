@@ -166,7 +166,9 @@ class Simulation(Protocol):
     """Runs batches forwards and back."""
 
     def refresh(self) -> None:
-        """Read changed weights, delays and structure from the context."""
+        """Read changed weights, delays and structure from the context: what acts of them, which is
+        ``acting_weight`` and ``acting_delay`` of its parameters.
+        """
 
     def forward(
         self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,

@@ -78,8 +78,9 @@ class Costs:
     def lines(self) -> list[str]:
         """Memory and operations in words, two lines."""
         return [
-            f"C: {self.constant_bytes} bytes of constants and {self.state_bytes} of state, "
-            f"{self.neurons} neurons, {self.synapses} synapses of {self.weights} weights",
+            f"C: {self.neurons} neurons, {self.synapses} synapses of {self.weights} weights; "
+            f"RAM {self.ram} bytes ({self.state_bytes} of state, {self.stack_bytes} of stack), "
+            f"flash {self.flash} ({self.constant_bytes} of constants, {self.code_bytes} of code)",
             f"operations: {self.silent} a silent step, {self.input_spike.mean:.1f} more an input, "
             f"at most {self.worst} a step",
         ]
@@ -88,7 +89,7 @@ class Costs:
 def costs_of(layout: CProgram) -> Costs:
     """Count bytes and operations."""
     silent = sum(_silent(p) for p in layout.neurons)
-    silent += sum(h.width * _ages(layout, h) for h in layout.histories.values())
+    silent += sum(-(-h.width * _ages(layout, h) // layout.block) for h in layout.histories.values())
     spikes, worst = [], silent
     hidden = [(p.name, p.title, p.n, p.step.at_spike) for p in layout.hidden]
     for source, title, n, own in [(layout.input_name, "input", layout.inputs, 0), *hidden]:
@@ -97,9 +98,13 @@ def costs_of(layout: CProgram) -> Costs:
         tables = [sender.table for sender in layout.from_source(source)]
         entries = each * sum(table.entries for table in tables)
         most = own + each * sum(table.most for table in tables)
-        looked = _looked_at(layout, source)
-        spikes.append(PerSpike(title, own + looked + entries / n, most + looked))
-        worst += n * (own + looked) + entries
+        looked, compared = _looked_at(layout, source)
+        searched = compared * -(-looked // layout.block)
+        spikes.append(PerSpike(title, own + searched + entries / n, most + searched))
+        worst += n * (own + looked * compared) + entries
+        if layout.block > 1:  # synapses of spikes of this step, and of a block of arrivals
+            late = sum(sender.table.entries for sender in layout.late(source))
+            worst += n * compared + late * layout.block
     parts = len(layout.neurons) + len(layout.senders) + len(layout.gathers)
     shares = 4 * layout.output.n if layout.output.readout == "softmax-sum" else 0
     return Costs(
@@ -117,22 +122,24 @@ def costs_of(layout: CProgram) -> Costs:
 
 
 def _ages(layout: CProgram, history: History) -> int:
-    """In how many slots of a history spikes are looked for in each step."""
+    """In how many slots of a history spikes are looked for."""
     late = layout.late(history.source)
     if not late:
         return 0
-    return 1 + max(s.longest for s in late) - min(s.shortest for s in late)
+    first = max(0, min(s.shortest for s in late) - layout.block + 1)
+    return 1 + max(s.longest for s in late) - first
 
 
-def _looked_at(layout: CProgram, source: str) -> int:
-    """Comparisons that a spike brings while it is in the history: in each of these steps, synapses
-    with that delay are searched.
+def _looked_at(layout: CProgram, source: str) -> tuple[int, int]:
+    """In how many slots of the history a spike is looked at, and how many comparisons its synapses
+    take to find those of a delay.
     """
     compared = (
         max(1, s.table.most.bit_length()) if s.table.by_synapse else 1 for s in layout.late(source)
     )
     history = layout.histories.get(source)
-    return _ages(layout, history) * sum(compared) if history else 0
+    ages = _ages(layout, history) if history else 0
+    return ages, sum(compared)
 
 
 def _silent(p: Neurons) -> int:

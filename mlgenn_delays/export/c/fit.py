@@ -24,6 +24,14 @@ def c_costs(artifact: Artifact, quantised: Quantised | None = None) -> Costs:
 
     Raises:
         InputError: As of `write_c`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mlgenn_delays.export.c import c_costs
+        >>> from mlgenn_delays.export.formats import artifact_of
+        >>> costs = c_costs(artifact_of(Path("digits-demo")))
+        >>> costs.ram < 2000, costs.flash < 25000
+        (True, True)
     """
     return costs_of(make_layout(artifact, quantised))
 

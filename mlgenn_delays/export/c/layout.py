@@ -3,191 +3,24 @@
 What is on its way waits in one of two places. A ring holds arrivals: a number per target neuron
 and step to come. A history holds what the sources did: a bit per spike (a number per sampled
 current) and step gone by; synapses then look back by their delay. With n sources, m targets and
-delays of 0..D steps, that is 4 m (D + 1) bytes of ring, or n (D + 1) / 8 of history and 4 m of
-arrivals of this step.
-
-Synapses are tables: in rows of one source for spikes, or of one target for sampled currents that
-are looked back at. A table is dense (every pair has a place, absent ones of weight 0) or sparse
-(`rows` says where each row begins, `index` whose synapse it is), whichever takes fewer bytes.
-Delays are one per synapse, one per row or one for all, as few as say the same.
+delays of 0..D steps, that is 4 m (D + 1) bytes of ring, or n (D + 1) / 8 of history and 4 m B of a
+ring of B steps: each spike is looked at once in a block of B steps, for arrivals in the next B.
 """
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from mlgenn_delays.export.c.tables import Table
 from mlgenn_delays.export.c.text import (
     BYTES,
     Constant,
     Field,
     Strings,
     comment,
-    integers,
-    packed,
-    reals,
     state_bytes,
     unsigned,
 )
 from mlgenn_delays.export.step_code import StepCode
-from mlgenn_delays.network import Projection
-from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.quantisation import FLOAT
-
-
-@dataclass(frozen=True)
-class Synapses:
-    """The synapses of a projection that can act within a trial."""
-
-    pre: np.ndarray  # (S,) presynaptic neurons
-    post: np.ndarray  # (S,) postsynaptic neurons
-    delay: np.ndarray  # (S,) [steps]
-    weight: np.ndarray  # (S,) float32, or int8 where weights are quantised
-    bits: int  # of a weight: 32, 8, 4 or 2 (-1, 0 and 1)
-    shape: tuple[int, int]  # neurons of source and target
-
-    @staticmethod
-    def of(
-        projection: Projection,
-        weight: np.ndarray,
-        bits: int,
-        shape: tuple[int, int],
-        dt: float,
-        steps: int,
-    ) -> "Synapses":
-        """Those of weight other than 0 whose arrivals are within a trial of T steps."""
-        delay = delay_steps(projection, dt)
-        kept = (weight != 0) & (delay + 1 < steps)
-        pre, post = projection.pre(), projection.post
-        return Synapses(pre[kept], post[kept], delay[kept], weight[kept], bits, shape)
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    @property
-    def longest(self) -> int:
-        """The longest delay [steps]."""
-        return int(self.delay.max(initial=0))
-
-    @property
-    def shortest(self) -> int:
-        """The shortest delay [steps]."""
-        return int(self.delay.min(initial=self.longest))
-
-    def turned(self) -> "Synapses":
-        """The same in rows of one target: source and target change places."""
-        order = np.lexsort((self.pre, self.post))
-        return Synapses(
-            self.post[order], self.pre[order], self.delay[order], self.weight[order], self.bits,
-            self.shape[::-1],
-        )  # fmt: skip
-
-    def by_delay(self) -> "Synapses":
-        """The same, those of one source by their delays."""
-        order = np.lexsort((self.post, self.delay, self.pre))
-        return Synapses(
-            self.pre[order], self.post[order], self.delay[order], self.weight[order], self.bits,
-            self.shape,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Table:
-    """The arrays of a projection in C."""
-
-    rows: Constant | None  # where each row begins, and the end, or None if dense
-    index: Constant | None  # column of each synapse, or None if dense
-    delay: Constant | None  # (rows, columns), (S,) or (rows,), or None if one number is all
-    one_delay: int  # that number [steps]
-    by_row: bool  # whether there is one delay per row
-    weight: Constant  # (rows, columns) or (S,)
-    columns: int  # of the table if dense
-    most: int  # places of the longest row
-    entries: int  # places of all rows
-
-    @property
-    def by_synapse(self) -> bool:
-        """Whether there is one delay per synapse."""
-        return self.delay is not None and not self.by_row
-
-    def constants(self) -> list[Constant]:
-        """All arrays."""
-        return [a for a in (self.rows, self.index, self.delay, self.weight) if a is not None]
-
-    @property
-    def bytes(self) -> int:
-        """Size of all arrays."""
-        return sum(array.bytes for array in self.constants())
-
-
-def table(name: str, synapses: Synapses, *, searched: bool = False) -> Table:
-    """The smaller of both tables; there must be a synapse.
-
-    Of those of one source that are searched for a delay, delays ascend: a dense table has none.
-    """
-    sparse = _sparse(name, synapses.by_delay() if searched else synapses)
-    n_rows, columns = synapses.shape
-    if n_rows * columns > 16 * len(synapses) or (searched and sparse.by_synapse):
-        return sparse
-    dense = _dense(name, synapses)
-    return dense if dense.bytes <= sparse.bytes else sparse
-
-
-def _sparse(name: str, s: Synapses) -> Table:
-    counts = np.bincount(s.pre, minlength=s.shape[0])
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    kind, delay = _delays(s)
-    return Table(
-        rows=integers(f"rows_{name}", starts),
-        index=integers(f"index_{name}", s.post),
-        delay=None if kind == "one" else integers(f"delay_{name}", delay),
-        one_delay=s.longest,
-        by_row=kind == "row",
-        # A synapse that is there is no 0, so a sign is all of a ternary weight.
-        weight=_weights(name, s.weight, 1 if s.bits == 2 else s.bits),
-        columns=s.shape[1],
-        most=int(counts.max()),
-        entries=len(s),
-    )
-
-
-def _dense(name: str, s: Synapses) -> Table:
-    kind, delay = _delays(s)
-    weight = np.zeros(s.shape, s.weight.dtype)
-    weight[s.pre, s.post] = s.weight
-    if kind == "synapse":
-        every = np.zeros(s.shape, np.int64)
-        every[s.pre, s.post] = delay
-        delay = every
-    return Table(
-        rows=None,
-        index=None,
-        delay=None if kind == "one" else integers(f"delay_{name}", delay),
-        one_delay=s.longest,
-        by_row=kind == "row",
-        weight=_weights(name, weight, s.bits),
-        columns=s.shape[1],
-        most=s.shape[1],
-        entries=weight.size,
-    )
-
-
-def _delays(s: Synapses) -> tuple[str, np.ndarray]:
-    """Which places have delays of their own ("one" for all, "row" or "synapse"), and the delays."""
-    if (s.delay == s.longest).all():
-        return "one", s.delay
-    row = np.zeros(s.shape[0], np.int64)
-    row[s.pre] = s.delay
-    if (row[s.pre] == s.delay).all() and s.shape[0] <= len(s):
-        return "row", row
-    return "synapse", s.delay
-
-
-def _weights(name: str, values: np.ndarray, bits: int) -> Constant:
-    if bits < 8:
-        return packed(f"weight_{name}", values, bits)
-    if bits == 8:
-        return Constant(f"weight_{name}", "int8_t", values)
-    return reals(f"weight_{name}", values)
 
 
 @dataclass(frozen=True)
@@ -216,8 +49,8 @@ class History:
 
     @staticmethod
     def of_spikes(source: str, n: int, slots: int) -> "History":
-        """Bits, in the words that take the fewest bytes."""
-        kind = min(WORDS, key=lambda word: -(-n // (8 * BYTES[word])) * BYTES[word])
+        """Bits, in words that take few bytes and are few to look at."""
+        kind = min(WORDS, key=lambda word: -(-n // (8 * BYTES[word])) * (1 + BYTES[word]))
         return History(f"spikes_{source}", source, n, slots, kind)
 
     @property
@@ -317,6 +150,7 @@ class CProgram:
     # All populations but the input, each after its sources.
     neurons: list[Neurons] = field(default_factory=list)
     senders: list[Sender] = field(default_factory=list)  # all projections that add to a ring
+    block: int = 1  # steps from one look at a spike in a history to the next
     synapses: int = 0
     weights: str = FLOAT  # their kind
     strings: Strings = field(default_factory=lambda: Strings((), ()))
@@ -358,6 +192,7 @@ class CProgram:
         """The numbers of slots of all rings and histories that need a place."""
         slots = {ring.slots for ring, _ in self.rings.values()}
         slots |= {history.slots for history in self.histories.values()}
+        slots |= {self.block} if any(sender.late for sender in self.senders) else set()
         return sorted(n for n in slots if n > 1)
 
     def constants(self) -> list[Constant]:

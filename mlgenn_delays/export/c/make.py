@@ -6,7 +6,7 @@ delays of 0..D steps, and its slot of this step is free for the arrivals of D st
 A history of D + 1 slots is enough as well: that of this step is written after the oldest was read.
 
 For each source, what its projections send waits either as arrivals in rings or as its history,
-whichever is better by memory (`_cost`).
+whichever is better by memory (`_cost`). If memory is left, rings that histories fill get longer.
 """
 
 from dataclasses import replace
@@ -26,9 +26,8 @@ from mlgenn_delays.export.c.layout import (
     Sender,
     State,
     SynapseGroup,
-    Synapses,
-    table,
 )
+from mlgenn_delays.export.c.tables import Synapses, table
 from mlgenn_delays.export.c.text import Constant, Names, Strings, real, reals, signed
 from mlgenn_delays.export.step_code import Target, local_names, step_code
 from mlgenn_delays.network import Network, Population, Projection
@@ -39,6 +38,7 @@ from mlgenn_delays.quantisation import FLOAT, LARGEST, Quantised
 
 LANGUAGE = replace(C, number=real)
 LARGEST_STATE = 2**31 - 1
+BLOCKS = (2, 4, 8, 16, 32, 64)  # of steps, besides 1: the longer, the less work and the more memory
 
 
 def make_layout(
@@ -47,27 +47,42 @@ def make_layout(
     """The program of the lowest price; with limits that of the fewest operations that fits, or the
     one that is nearest to fitting.
     """
-    network = artifact.network
-    weights = {name: _weight(p, quantised) for name, p in network.projections.items()}
-    layouts: dict[frozenset[str], CProgram] = {}
-
-    def cost(back: frozenset[str]) -> tuple[float, ...]:
-        if back not in layouts:
-            layouts[back] = _Maker(artifact, weights, quantised, back).layout
-        return _cost(layouts[back], limits)
-
-    sources = list(dict.fromkeys(p.source for p in network.projections.values()))
-    best = min((frozenset[str](), frozenset(sources)), key=cost)
-    # One source after the other changes sides, until none makes it better.
-    while (better := min([best, *(best ^ {source} for source in sources)], key=cost)) != best:
-        best = better
-    layout = layouts[best]
+    weights = {name: _weight(p, quantised) for name, p in artifact.network.projections.items()}
+    layout = _choose(artifact, weights, quantised, limits, 1)
+    for block in BLOCKS if limits else ():
+        longer = _choose(artifact, weights, quantised, limits, block)
+        if limits and limits.excess(costs_of(longer)):
+            break
+        layout = min(layout, longer, key=lambda each: _cost(each, limits))
     if layout.state_bytes > LARGEST_STATE or layout.inputs > 2**32 - 1:
         raise InputError(
             f"the network must fit into {LARGEST_STATE} bytes of state, got {layout.state_bytes}; "
             "shorten its delays"
         )
     return layout
+
+
+def _choose(
+    artifact: Artifact,
+    weights: dict[str, np.ndarray],
+    quantised: Quantised | None,
+    limits: Limits | None,
+    block: int,
+) -> CProgram:
+    """The program of the lowest cost in which a spike is looked at once in a block of steps."""
+    layouts: dict[frozenset[str], CProgram] = {}
+
+    def cost(back: frozenset[str]) -> tuple[float, ...]:
+        if back not in layouts:
+            layouts[back] = _Maker(artifact, weights, quantised, back, block).layout
+        return _cost(layouts[back], limits)
+
+    sources = list(dict.fromkeys(p.source for p in artifact.network.projections.values()))
+    best = min((frozenset[str](), frozenset(sources)), key=cost)
+    # One source after the other changes sides, until none makes it better.
+    while (better := min([best, *(best ^ {source} for source in sources)], key=cost)) != best:
+        best = better
+    return layouts[best]
 
 
 def _cost(layout: CProgram, limits: Limits | None) -> tuple[float, ...]:
@@ -103,6 +118,7 @@ class _Maker:
         weights: dict[str, np.ndarray],
         quantised: Quantised | None,
         back: frozenset[str],
+        block: int,
     ) -> None:
         self.network: Network = artifact.network
         self.quantised, self.back, self.names = quantised, back, Names()
@@ -110,7 +126,7 @@ class _Maker:
         self.input = source.name
         currents = isinstance(source.model, CurrentInput)
         steps = artifact.about.n_steps
-        self.layout = CProgram(self.names.of(source.name), source.n, steps, currents)
+        self.layout = CProgram(self.names.of(source.name), source.n, steps, currents, block=block)
         sizes = {name: p.n for name, p in self.network.populations.items()}
         bits = 1 + LARGEST[quantised.kind].bit_length() if quantised else 32
         self.synapses = {
@@ -228,13 +244,14 @@ class _Maker:
         return projection.source in self.back and self._from_currents(projection)
 
     def _late(self, projection: Projection) -> bool:
-        """Whether spikes wait in the history of the source; without delays nothing waits."""
+        """Whether spikes wait in the history of the source; those that act in a block do not."""
         longest = self.synapses[projection.name].longest
-        return longest > 0 and projection.source in self.back
+        return longest >= self.layout.block and projection.source in self.back
 
     def _slots(self, projection: Projection) -> int:
         """The slots of a ring for what a projection sends."""
-        return 1 if self._late(projection) else 1 + self.synapses[projection.name].longest
+        late = self._late(projection)
+        return self.layout.block if late else 1 + self.synapses[projection.name].longest
 
     def _add(self, group: SynapseGroup, p: Projection, common: Ring | None) -> None:
         synapses = self.synapses[p.name]

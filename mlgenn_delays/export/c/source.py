@@ -1,19 +1,19 @@
 """The C file: constants, state, a step of the populations, and the functions of the header."""
 
-import textwrap
-from collections.abc import Iterable
-
-from mlgenn_delays.export.c.layout import (
-    CProgram,
-    Gather,
-    History,
-    Neurons,
-    Ring,
-    Sender,
-    SynapseGroup,
-    Table,
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, SynapseGroup
+from mlgenn_delays.export.c.sending import (
+    LOWEST,
+    back,
+    clear,
+    delay_of,
+    each_spike,
+    recall,
+    recalled,
+    send,
+    sent_now,
+    slot_now,
 )
-from mlgenn_delays.export.c.text import comment, real
+from mlgenn_delays.export.c.text import block, comment, function, indent, real
 from mlgenn_delays.neurons.declare import OUTPUT
 
 _TOTALS = {
@@ -51,30 +51,14 @@ for (size_t j = 0; j < {n}; j++) {{
 """
 
 
-def indent(text: str, levels: int = 1) -> str:
-    """Move lines of C to the right."""
-    return textwrap.indent(text, "    " * levels)
-
-
-def block(head: str, body: Iterable[str]) -> str:
-    """A statement with a body in braces."""
-    inner = "".join(indent(part if part.endswith("\n") else part + "\n") for part in body)
-    return f"{head} {{\n{inner}}}\n"
-
-
-def function(head: str, body: Iterable[str]) -> str:
-    """The definition of a function."""
-    return block(head, body).replace(" {\n", "\n{\n", 1)
-
-
 def run(layout: CProgram, p: Neurons) -> str:
     """The function that runs a population through one step."""
     body = []
     if p.readout is None:
         history = layout.histories[p.name]
-        body += [f"{history.kind} *const spiked = {_slot(history)};", _clear(history)]
+        body += [f"{history.kind} *const spiked = {slot_now(history)};", clear(history)]
     for group in p.groups:
-        body += [f"{ring.kind} *const {ring.name} = {_slot(ring)};" for ring in group.rings]
+        body += [f"{ring.kind} *const {ring.name} = {slot_now(ring)};" for ring in group.rings]
     if p.readout == "expweighted":
         body.append(f"const float share = expf(-(float)state.steps / {real(layout.steps)});")
     inner = [f"float total = {'0.0f' if p.bias is None else f'{p.bias.name}[j]'};"]
@@ -87,31 +71,6 @@ def run(layout: CProgram, p: Neurons) -> str:
         body += _sending(layout, p)
     title = f"/* One step of population {comment(p.title)}. */\n"
     return title + function(f"static void run_{p.name}(void)", body)
-
-
-def _slot(of: Ring | History) -> str:
-    """C of the slot of this step."""
-    return f"state.{of.name}" + (f"[state.at_{of.slots}]" if of.slots > 1 else "")
-
-
-def _clear(history: History) -> str:
-    one = f"state.{history.name}" + ("[0]" if history.slots > 1 else "")
-    return f"memset(spiked, 0, sizeof {one});"
-
-
-def _back(history: History, delay: str) -> list[str]:
-    """C that finds the slot of so many steps before the last."""
-    return [
-        f"size_t slot = (size_t)state.at_{history.slots} + {history.slots - 1}u - {delay};",
-        f"if (slot >= {history.slots}u) {{\n    slot -= {history.slots}u;\n}}",
-    ]
-
-
-def _each_spike(history: History, row: str, body: Iterable[str]) -> str:
-    """C that does something for each neuron i that spiked in a slot, ascending."""
-    index = f"const size_t i = {history.bits}u * w + lowest(bits);"
-    inner = block(f"for (uint32_t bits = {row}[w]; bits != 0u; bits &= bits - 1u)", [index, *body])
-    return block(f"for (size_t w = 0; w < {history.width}u; w++)", [inner])
 
 
 def _current(layout: CProgram, group: SynapseGroup) -> str:
@@ -139,7 +98,7 @@ def _look_back(layout: CProgram, gather: Gather) -> str:
         loop = f"for (size_t i = {t.rows.name}[j]; i < {t.rows.name}[j + 1u]; i++)"
         assert t.index is not None
         row, index = None, t.index.at(None, "i")
-    body = _back(history, _delay(t, "j", row, "i")) if history.slots > 1 else []
+    body = back(history, delay_of(t, "j", row, "i")) if history.slots > 1 else []
     weight = f"{'(float)' if gather.scale is not None else ''}{t.weight.at(row, 'i')}"
     slot = "[slot]" if history.slots > 1 else ""
     body.append(f"sum += {weight} * state.{history.name}{slot}[{index}];")
@@ -164,39 +123,8 @@ def _step_of(p: Neurons) -> list[str]:
 
 def _sending(layout: CProgram, p: Neurons) -> list[str]:
     """Recurrent spikes are sent after all neurons have read."""
-    calls = [f"send_{s.name}(i);" for s in layout.prompt(p.name)]
-    return [_each_spike(layout.histories[p.name], "spiked", calls)] if calls else []
-
-
-_LOWEST = """\
-/* The place of the lowest bit that is set. */
-static size_t lowest(uint32_t bits)
-{
-#if defined(__GNUC__)
-    return (size_t)__builtin_ctzl(bits);
-#else
-    size_t k = 0;
-    while ((bits & 1u) == 0u) {
-        bits >>= 1;
-        k++;
-    }
-    return k;
-#endif
-}
-"""
-
-
-def _recall(layout: CProgram, history: History) -> str:
-    """The function that sends what spikes of earlier steps bring in this one."""
-    late = layout.late(history.source)
-    calls = [f"send_{s.name}(i, d);" for s in late]
-    row = f"const {history.kind} *const row = state.{history.name}[slot];"
-    first, last = min(s.shortest for s in late), max(s.longest for s in late)
-    ages = f"for (size_t d = {first}; d <= {last}u; d++)"
-    body = [block(ages, [*_back(history, "d"), row, _each_spike(history, "row", calls)])]
-    return "/* Spikes act d + 1 steps later. */\n" + function(
-        f"static void recall_{history.source}(void)", body
-    )
+    calls = sent_now(layout, p.name, "i")
+    return [each_spike(layout.histories[p.name], "spiked", calls)] if calls else []
 
 
 _SETTLE = """\
@@ -222,9 +150,9 @@ def source(layout: CProgram, prefix: str) -> str:
         layout.strings.definitions(prefix),
         *(array.source() for array in layout.constants()),
         _state(layout, prefix),
-        *([_LOWEST] if any(h.kind != "float" for h in layout.histories.values()) else []),
-        *(_send(layout, sender) for sender in layout.senders),
-        *(_recall(layout, history) for history in _recalled(layout)),
+        *([LOWEST] if any(h.kind != "float" for h in layout.histories.values()) else []),
+        *(send(layout, sender) for sender in layout.senders),
+        *(recall(layout, history) for history in recalled(layout)),
         *([] if layout.output.readout == "max" else [ADD]),
         *(run(layout, p) for p in layout.neurons),
         _SETTLE,
@@ -238,10 +166,6 @@ def source(layout: CProgram, prefix: str) -> str:
     return "\n".join(parts)
 
 
-def _recalled(layout: CProgram) -> list[History]:
-    return [history for history in layout.histories.values() if layout.late(history.source)]
-
-
 def _state(layout: CProgram, prefix: str) -> str:
     fields = "".join(field.source() for field in layout.fields())
     size = f"{prefix.upper()}_STATE_BYTES"
@@ -251,70 +175,10 @@ def _state(layout: CProgram, prefix: str) -> str:
     )
 
 
-def _send(layout: CProgram, s: Sender) -> str:
-    values, t, ring = layout.currents and s.source == layout.input_name, s.table, s.ring
-    if t.rows is None:
-        first, end, row, post = "0", f"k < {t.columns}u", "i", "k"
-    else:
-        assert t.index is not None
-        first, end = f"{t.rows.name}[i]", f"k < {t.rows.name}[i + 1u]"
-        row, post = None, t.index.at(None, "k")
-    delay = _delay(t, "i", row, "k")
-    outer: list[str] = []
-    inner: list[str] = []
-    to = f"state.{ring.name}"
-    if s.late:
-        to = _slot(ring)
-        outer = [f"if ({delay} != d) {{\n    return;\n}}"]
-        if t.by_synapse:
-            outer, first, end = _search(s), "k", f"{end} && {delay} == d"
-    elif ring.slots > 1:
-        slot = [
-            f"size_t slot = (size_t)state.at_{ring.slots} + 1u + {delay};",
-            f"if (slot >= {ring.slots}u) {{\n    slot -= {ring.slots}u;\n}}",
-        ]
-        outer, inner = ([], slot) if t.by_synapse else (slot, [])
-        to = f"{to}[slot]"
-    inner.append(_add(s, f"{to}[{post}]", t.weight.at(row, "k"), values))
-    loop = f"for ({'' if first == 'k' else f'size_t k = {first}'}; {end}; k++)"
-    more = ", float x" if values else ", size_t d" if s.late else ""
-    head = f"static void send_{s.name}(size_t i{more})"
-    return f"/* {comment(s.title)} */\n" + function(head, [*outer, block(loop, inner)])
-
-
-def _delay(t: Table, i: str, row: str | None, k: str) -> str:
-    """C of a delay in row i of a table."""
-    if t.delay is None:
-        return f"{t.one_delay}u"
-    return t.delay.at(None, i) if t.by_row else t.delay.at(row, k)
-
-
-def _search(s: Sender) -> list[str]:
-    """C that finds the first synapse k of a source whose delay is d or more; they ascend."""
-    t = s.table
-    assert t.rows is not None and t.delay is not None
-    halve = [
-        "const size_t middle = k + (above - k) / 2u;",
-        f"if ({t.delay.name}[middle] < d) {{\n    k = middle + 1u;\n}} else {{\n"
-        "    above = middle;\n}",
-    ]
-    rows = t.rows.name
-    return [f"size_t k = {rows}[i], above = {rows}[i + 1u];", block("while (k < above)", halve)]
-
-
-def _add(s: Sender, to: str, weight: str, values: bool) -> str:
-    if s.ring.kind != "float":
-        return f"{to} = ({s.ring.kind})({to} + {weight});"
-    if values:
-        whole = "" if s.table.weight.kind == "float" else "(float)"
-        return f"{to} += {whole}{weight} * x;"
-    return f"{to} += {weight};"
-
-
 def _populations(layout: CProgram) -> str:
     calls = [f"run_{p.name}();" for p in reversed(layout.neurons)]
     why = "/* What is sent acts in a later step, so those that send run after those that read. */"
-    recalls = [f"recall_{history.source}();" for history in _recalled(layout)]
+    recalls = [f"recall_{history.source}();" for history in recalled(layout)]
     return function("static void run_populations(void)", [*recalls, why, *calls])
 
 
@@ -334,25 +198,25 @@ def _advance(layout: CProgram) -> str:
 
 
 def _step(layout: CProgram, prefix: str) -> str:
-    senders, history = layout.prompt(layout.input_name), layout.histories.get(layout.input_name)
+    history = layout.histories.get(layout.input_name)
     inputs = f"{prefix.upper()}_INPUTS"
     body = ["run_populations();"]
     if not layout.currents:
         head = f"void {prefix}_step_spikes(const {prefix}_index *channels, size_t n)"
-        calls = [f"send_{s.name}(channels[k]);" for s in senders]
+        calls = sent_now(layout, layout.input_name, "channels[k]")
         if history:
-            body += [f"{history.kind} *const spiked = {_slot(history)};", _clear(history)]
+            body += [f"{history.kind} *const spiked = {slot_now(history)};", clear(history)]
             calls.append(history.put("spiked", "channels[k]"))
         inner = block(f"if (channels[k] < {inputs})", calls)
         loop = block("for (size_t k = 0; k < n; k++)", [inner])
         body += [loop] if calls else ["(void)channels;", "(void)n;"]
         return function(head, [*body, "advance();"])
-    calls = [f"send_{s.name}(i, values[i]);" for s in senders]
+    calls = [f"send_{s.name}(i, values[i]);" for s in layout.prompt(layout.input_name)]
     inner = block("if (values[i] != 0.0f)", calls)
     if calls:
         body.append(block(f"for (size_t i = 0; i < {inputs}; i++)", [inner]))
     if history:
-        body.append(f"memcpy({_slot(history)}, values, {inputs} * sizeof values[0]);")
+        body.append(f"memcpy({slot_now(history)}, values, {inputs} * sizeof values[0]);")
     if not calls and not history:
         body.append("(void)values;")
     return function(f"void {prefix}_step_values(const float *values)", [*body, "advance();"])
@@ -383,8 +247,8 @@ def _spikes(layout: CProgram, prefix: str) -> str:
         history = layout.histories[p.name]
         last, row = [], f"state.{history.name}"
         if history.slots > 1:
-            last, row = _back(history, "0u"), f"{row}[slot]"
-        found = block("", [*last, _each_spike(history, row, put), "return n;"]).lstrip()
+            last, row = back(history, "0u"), f"{row}[slot]"
+        found = block("", [*last, each_spike(history, row, put), "return n;"]).lstrip()
         cases += f"case {number}:\n" + indent(found)
     cases += "default:\n    return 0;\n"
     body = ["size_t n = 0;"] if layout.hidden else ["(void)neurons;"]

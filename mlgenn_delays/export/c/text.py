@@ -5,6 +5,8 @@ or as letters, digits and a few harmless signs.
 """
 
 import re
+import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -237,3 +239,19 @@ def rows(values: np.ndarray) -> str:
     wide = 6 if is_real else 16
     lines = [", ".join(texts[k : k + wide]) for k in range(0, len(texts), wide)]
     return ",\n".join(f"    {line}" for line in lines)
+
+
+def indent(text: str, levels: int = 1) -> str:
+    """Move lines of C to the right."""
+    return textwrap.indent(text, "    " * levels)
+
+
+def block(head: str, body: Iterable[str]) -> str:
+    """A statement with a body in braces."""
+    inner = "".join(indent(part if part.endswith("\n") else part + "\n") for part in body)
+    return f"{head} {{\n{inner}}}\n"
+
+
+def function(head: str, body: Iterable[str]) -> str:
+    """The definition of a function."""
+    return block(head, body).replace(" {\n", "\n{\n", 1)

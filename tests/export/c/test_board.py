@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlgenn_delays.export.c import Limits, examples, write_c
+from mlgenn_delays.export.c import Limits, c_costs, examples, write_c
+from mlgenn_delays.export.c.fit import fitting
 from mlgenn_delays.export.formats import artifact_of
 from tests.export.c import board
 from tests.export.c.cases import CASES, Case, artifact, batch, check, rounded
@@ -33,6 +34,14 @@ def test_equals_the_cpu_engine(case: Case, kind: str, core: str, tmp_path: Path)
     soft = board.SOFT_FLOAT if core == "Cortex-M3" else 0
     assert costs.stack_bytes / 8 < ran.stack <= costs.stack_bytes
     assert costs.code_bytes / 2 < program.code <= costs.code_bytes + soft
+
+
+def test_blocks_of_steps_equal_the_cpu_engine(tmp_path: Path) -> None:
+    case, made = CASES[5], artifact(CASES[5])
+    limits = Limits(ram=c_costs(made).ram + 300)
+    assert fitting(made, None, limits).block > 1
+    write_c(made, tmp_path, limits=limits, examples=False)
+    check(case, made, board.run(board.build(tmp_path, "Cortex-M4"), batch(case)).answers)
 
 
 def test_what_is_said_to_fit_a_device_runs_there(tmp_path: Path) -> None:

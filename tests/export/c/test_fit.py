@@ -9,6 +9,7 @@ import pytest
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c import Costs, Limits, c_costs, quantise, write_c
+from mlgenn_delays.export.c.costs import costs_of
 from mlgenn_delays.export.c.fit import fitting
 from mlgenn_delays.quantisation import KINDS
 from tests.cli.helpers import call, refused
@@ -82,7 +83,19 @@ def test_of_those_that_fit_the_quickest_is_taken() -> None:
     assert not any(sender.late for sender in layout.senders)
     tight = fitting(MADE, None, Limits(ram=small.ram))
     assert any(sender.late for sender in tight.senders)
-    assert tight.state_bytes == small.state_bytes
+    assert tight.state_bytes == small.state_bytes and tight.block == 1
+
+
+def test_memory_that_is_left_makes_it_quicker() -> None:
+    small, found = c_costs(MADE), []
+    for more in (0, 100, 300, 1000):
+        layout = fitting(MADE, None, Limits(ram=small.ram + more))
+        costs = costs_of(layout)
+        assert costs.ram <= small.ram + more
+        found.append((costs.silent + sum(spike.mean for spike in costs.spikes), layout.block))
+    operations, blocks = zip(*found, strict=True)
+    assert list(operations) == sorted(operations, reverse=True)
+    assert operations[0] > 2 * operations[-1] and max(blocks) > 1
 
 
 def test_export_for_a_device(tmp_path: Path) -> None:

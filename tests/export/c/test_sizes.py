@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from mlgenn_delays.export.artifact import About, Artifact, Measured
 from mlgenn_delays.export.c import quantise, write_c
+from mlgenn_delays.export.c.layout import History
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.network import (
     LIF,
@@ -208,3 +210,58 @@ def test_the_header_says_what_the_network_is(tmp_path: Path) -> None:
     assert "Accuracy, test split of 40 examples: 92.50 %" in text
     write_c(of(seed_net()), tmp_path / "other", examples=False)
     assert "ACCURACY" not in macros((tmp_path / "other" / "delaysnn_model.h").read_text())
+
+
+@pytest.mark.parametrize(
+    ("kind", "density", "bits"),
+    [
+        ("int8", 1.0, 8),
+        ("int4", 1.0, 4),
+        ("int4", 0.1, 4),
+        ("ternary", 1.0, 2),
+        ("ternary", 0.1, 1),
+    ],
+)
+def test_weights_take_the_bits_of_their_kind(kind: str, density: float, bits: int) -> None:
+    made = dense_net(30, 20, Normal(0.0, 1.0), density=density)
+    network, quantised = quantise(made.network, kind, "projection")
+    layout = make_layout(replace(made, network=network), quantised)
+    (table,) = (sender.table for sender in layout.senders)
+    assert (table.rows is None) == (density == 1.0)
+    assert table.weight.bytes == -(-table.entries * bits // 8)
+    assert not any(array.name.startswith("scale") for array in layout.constants())
+    network, quantised = quantise(made.network, kind, "neuron")
+    layout = make_layout(replace(made, network=network), quantised)
+    scales = [array for array in layout.constants() if array.name.startswith("scale")]
+    assert [array.bytes for array in scales] == [4 * 20]
+
+
+def history_net(inputs: int, hidden: int, longest: float) -> Artifact:
+    net = Network(seed=2)
+    net.add("input", SpikeInput(inputs))
+    net.add("hidden", LIF(hidden))
+    net.add("output", LeakyIntegrator(3))
+    delays = {"delay": Uniform(0.0, longest), "max_delay": longest}
+    net.connect("input", "hidden", Exponential(), weight=Normal(1.0, 0.1), **delays)
+    net.connect("hidden", "output", Exponential(), weight=1.0)
+    return of(net)
+
+
+def test_spikes_wait_where_they_take_less() -> None:
+    layout = make_layout(history_net(100, 50, 64.0), None)
+    history = layout.histories["input"]
+    assert layout.late("input") and history.field().bytes == 65 * 16
+    layout = make_layout(history_net(2000, 2, 64.0), None)
+    assert "input" not in layout.histories and layout.prompt("input")
+    # Without delays, nothing but the spikes of a step.
+    assert layout.histories["hidden"].field().bytes == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "kind", "width"),
+    [(8, "uint8_t", 1), (16, "uint16_t", 1), (17, "uint32_t", 1), (40, "uint16_t", 3)]
+    + [(64, "uint32_t", 2), (200, "uint32_t", 7)],
+)
+def test_spikes_are_in_few_words_of_few_bytes(n: int, kind: str, width: int) -> None:
+    history = History.of_spikes("a", n, 5)
+    assert (history.kind, history.width) == (kind, width)

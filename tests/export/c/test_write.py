@@ -25,6 +25,7 @@ from tests.export.c.cases import (
 )
 from tests.needs import need
 
+SANITISED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -42,16 +43,37 @@ def prompt(layout: CProgram, *_: object) -> tuple[float, ...]:
     return (-late(layout)[0],)
 
 
-@pytest.mark.parametrize("where", ["histories", "rings"])
+@pytest.mark.parametrize("where", ["histories", "blocks", "rings"])
 @every_case
 def test_equals_the_cpu_engine(
     case: Case, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(make, "_cost", {"histories": late, "rings": prompt}[where])
+    monkeypatch.setattr(make, "_cost", prompt if where == "rings" else late)
+    if where == "blocks":
+        in_blocks(monkeypatch, (2, 3, 5, 16)[case.recipe.seed % 4])
     write_c(artifact(case), tmp_path, examples=False)
     compiler = either(case.recipe.seed + (where == "rings"))
     answers = run(build(tmp_path, compiler), text(case))
     check(case, artifact(case), answers)
+
+
+def in_blocks(patch: pytest.MonkeyPatch, block: int) -> None:
+    """Look at histories once in so many steps."""
+    choose = make._choose
+    patch.setattr(make, "_choose", lambda *given: choose(*given[:-1], block))
+
+
+@pytest.mark.parametrize("case", [CASES[k] for k in (1, 5, 8, 15)], ids=str)
+def test_integers_in_blocks_equal_the_cpu_engine(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "_cost", late)
+    in_blocks(monkeypatch, 4)
+    made, quantised = rounded(case, "int4")
+    layout = make.make_layout(made, quantised)
+    assert any(sender.late for sender in layout.senders) and layout.block == 4
+    write_c(made, tmp_path, quantised=quantised, examples=False)
+    check(case, made, run(build(tmp_path, "gcc", *SANITISED), text(case)), "int4")
 
 
 @pytest.mark.parametrize("kinds", [("int8", "int8"), ("int4", "ternary")], ids=["int8", "fewer"])
@@ -104,8 +126,7 @@ def test_the_cases_show_something() -> None:
 def test_does_nothing_undefined(case: Case, kind: str, tmp_path: Path) -> None:
     made, quantised = rounded(case, kind)
     write_c(made, tmp_path, quantised=quantised, examples=False)
-    flags = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    check(case, made, run(build(tmp_path, "gcc", *flags), text(case)), kind)
+    check(case, made, run(build(tmp_path, "gcc", *SANITISED), text(case)), kind)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
