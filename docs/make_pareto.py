@@ -19,15 +19,18 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from mlgenn_delays.analysis.style import look
+from mlgenn_delays.runs.files import COST
 from mlgenn_delays.sweep import read_results
+from mlgenn_delays.untrusted import read_json
 
 HERE = Path(__file__).parent
 DATA, PICTURE = HERE / "data" / "cost.csv", HERE / "images" / "cost.svg"
 PENALTY, METRIC = "regularisation.operations", "validation_accuracy"
 RECIPES = ("digits", "fsdd-currents")
 VARIANTS = {"dense": ("all synapses", "#0072B2", "o"), "sparse": ("10 %, RigL", "#D55E00", "D")}
-COLUMNS = ("recipe", "variant", "penalty", "seed", "accuracy", "operations", "c", "c_int8")
-Point = dict[str, list[float]]  # by measure: accuracy [%], operations, bytes; a value per seed
+COLUMNS = ("recipe", "variant", "penalty", "seed", "accuracy", "operations", "hidden", "c")
+# By measure: accuracy [%], operations, those of hidden neurons' spikes, bytes; a value per seed.
+Point = dict[str, list[float]]
 Points = dict[tuple[str, str, float], Point]
 
 
@@ -41,9 +44,10 @@ def collect(folders: list[str]) -> None:
             for row in read_results(folder):
                 if row["status"] == "done":
                     key = recipe, row["variant"], f"{row[PENALTY]:g}", row["seed"]
-                    measured = f"{row[METRIC]:.4f}", f"{row['operations']:.1f}"
-                    sizes = (int(row[f"bytes_{name}"]) for name in ("c", "c_int8"))
-                    writer.writerow([*key, *measured, *sizes])
+                    cost = read_json(Path(folder) / row["point"] / COST)["projections"]
+                    hidden = sum(p["effective"] for n, p in cost.items() if "input->" not in n)
+                    measured = f"{row[METRIC]:.4f}", f"{row['operations']:.1f}", f"{hidden:.1f}"
+                    writer.writerow([*key, *measured, int(row["bytes_c"])])
 
 
 def read() -> Points:
@@ -53,7 +57,7 @@ def read() -> Points:
         for row in csv.DictReader(file):
             point = found[row["recipe"], row["variant"], float(row["penalty"])]
             point["accuracy"].append(100 * float(row["accuracy"]))
-            for name in ("operations", "c", "c_int8"):
+            for name in COLUMNS[5:]:
                 point[name].append(float(row[name]))
     return found
 
@@ -89,11 +93,19 @@ def draw(points: Points) -> None:
 
 def table(points: Points) -> str:
     """Return the Markdown table, a row per point."""
-    lines = ["| recipe | synapses | penalty | accuracy | operations | bytes in C | int8 |"]
-    lines.append("|---" * 7 + "|")
+    heads = (
+        "recipe",
+        "synapses",
+        "penalty",
+        "accuracy",
+        "operations",
+        "of hidden spikes",
+        "bytes in C",
+    )
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for (recipe, variant, penalty), point in points.items():
         accuracy = f"{fmean(point['accuracy']):.1f} ± {spread(point['accuracy']):.1f} %"
-        counts = (f"{fmean(point[name]):,.0f}" for name in ("operations", "c", "c_int8"))
+        counts = (f"{fmean(point[name]):,.0f}" for name in COLUMNS[5:])
         cells = recipe, VARIANTS[variant][0], f"{penalty:g}", accuracy, *counts
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
