@@ -35,6 +35,7 @@ REPLACED = {
     r"--permutations 9999": "--permutations 99",
     r"dask scheduler$": "dask scheduler --host 127.0.0.1 --port PORT --no-dashboard",
     r"seeds=3\)": "seeds=1, epochs=1)",
+    r"(benchmarks/cortex\.py .*) --into docs/benchmarks\.md": r"\1 --limit 2",
 }
 
 # Commands that go on until they are stopped, and what they say once they are there.
@@ -77,6 +78,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     r"^mpiexec": ("mpi",),
     r"--engine genn|--format genn|speech-genn|engine=name": GENN,
     r"surrogate_cost.py --check": ("dcls",),
+    r"benchmarks/cortex\.py": ("arm-none-eabi-gcc", "qemu-system-arm"),
     r"^make -C": ("make", "cc"),
     r"import torch|delaysnn\.torch": ("torch",),
 }
