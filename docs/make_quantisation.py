@@ -65,22 +65,29 @@ def collect(sweeps: dict[str, Path]) -> None:
 
 
 def table() -> str:
-    """Return the Markdown table: a row per variant, its distance from float32 in points."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    """Return the Markdown table: a row per variant, its distance from float32 of the same seeds."""
+    found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     with DATA.open() as file:
         for row in csv.DictReader(file):
-            found[row["recipe"], row["variant"]].append(100 * float(row["accuracy"]))
+            found[row["recipe"], row["variant"]][row["seed"]] = 100 * float(row["accuracy"])
     lines = ["| weights | " + " | ".join(f"`{name}` | points" for name in SPLITS) + " |"]
     lines.append("|---" * (1 + 2 * len(SPLITS)) + "|")
     for variant, name in ROWS.items():
         cells = []
         for recipe in SPLITS:
-            own, plain = found[recipe, variant], found[recipe, FLOAT]
-            spread = stdev(own) if len(own) > 1 else 0.0
-            cells.append(f"{fmean(own):.2f} ± {spread:.2f}" if own else "")
-            cells.append(f"{fmean(own) - fmean(plain):+.2f}" if own and variant != FLOAT else "")
+            cells += _cells(found[recipe, variant], found[recipe, FLOAT], variant == FLOAT)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _cells(own: dict[str, float], plain: dict[str, float], is_plain: bool) -> tuple[str, str]:
+    """Return mean and standard deviation by seed, and the distance from float32."""
+    if not own:
+        return "", ""
+    mean, n = fmean(own.values()), len(own)
+    spread = f" ± {stdev(own.values()):.2f}" if n > 1 else " (1 seed)"
+    moved = round(mean - fmean(plain[seed] for seed in own), 2) + 0.0
+    return f"{mean:.2f}{spread}{' (2 seeds)' * (n == 2)}", "" if is_plain else f"{moved:+.2f}"
 
 
 def main() -> None:
