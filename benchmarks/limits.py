@@ -3,7 +3,7 @@
     python benchmarks/limits.py SWEEPS/tenth SWEEPS/sparse --data DIR --out docs/data/hardware.csv
 
 The sweeps are those of docs/how-to/hardware.md. Dense networks are pruned to as many synapses as
-the others have, and trained a few epochs more.
+the others have, and trained for 20 epochs more.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from mlgenn_delays.recipe import (
 from mlgenn_delays.sweep import read_results
 from mlgenn_delays.training import Trainer
 
-DENSITIES, MORE = (0.1, 0.015625), 5
+DENSITIES, MORE = (0.1, 0.015625), 20
 FIELDS = ("variant", "seed", "synapses", "fan_in", "fan_out", "ram", "validation_accuracy")
 
 

@@ -23,10 +23,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from mlgenn_delays.cost import Platform
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.results import Evaluation
-    from mlgenn_delays.export.artifact import About
     from mlgenn_delays.network import Network
     from mlgenn_delays.runs.run import Run
 
@@ -89,10 +87,11 @@ def evaluate(
     from mlgenn_delays.recipe import load_data, load_whole
     from mlgenn_delays.runs.run import Run, check_labels
 
+    from .cost import count_cost, platforms_of
     from .options import losses_by_split, needed_split, tell_losses
 
     check_backend(engine, backend)
-    platforms = _platforms(cost, energy, split)
+    platforms = platforms_of(cost, energy, split)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
     if weights is not None:
@@ -121,7 +120,7 @@ def evaluate(
 
         known = {"quantised": weights} if weights else found.recipe.quantisation.told()
         about = about_of(chosen[split], **known)
-        result["cost"] = _cost(network, about, chosen[split], platforms, threads)
+        result["cost"] = count_cost(network, about, chosen[split], platforms, threads)
     if as_json:
         say_json(result)
         return
@@ -129,35 +128,6 @@ def evaluate(
 
     names = next(iter(chosen.values())).label_names
     show_evaluation(result, names, found.directory.path)
-
-
-def _platforms(cost: bool, energy: str | None, split: str) -> "dict[str, Platform]":
-    """The energy of operations by platform, empty if nobody asks for the cost."""
-    from mlgenn_delays.errors import InputError
-
-    if not cost:
-        if energy is not None:
-            raise InputError(f"--energy must come with --cost, got {energy!r} alone; add --cost")
-        return {}
-    if split == "all":
-        raise InputError("--split must be one split with --cost, got all; name one")
-    from mlgenn_delays.cost import read_platforms
-
-    return read_platforms(energy)
-
-
-def _cost(
-    network: "Network", about: "About", data: "Data", platforms: "dict[str, Platform]",
-    threads: int | None,
-) -> dict[str, Any]:  # fmt: skip
-    from mlgenn_delays.cost import estimate_energy, measure_cost
-
-    counted = measure_cost(network, data, threads=threads, about=about)
-    energy = {
-        name: {"joules": joules, "source": platforms[name].source}
-        for name, joules in estimate_energy(counted, platforms).items()
-    }
-    return counted.as_dict() | {"estimated_energy": energy}
 
 
 def _quantised(network: "Network", run: "Run", kind: str) -> "Network":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlgenn_delays.errors import InputError, nearest, printable, shorten
-from mlgenn_delays.runs.costs import COLUMNS, OPERATIONS
+from mlgenn_delays.runs.columns import COLUMNS, OPERATIONS
 
 from .console import say, say_json
 from .options import JSON, RUNS

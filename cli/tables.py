@@ -115,7 +115,9 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     show(_splits(rows))
     _say_baseline(result["baseline"])
     if "cost" in result:
-        _show_cost(result["cost"])
+        from .cost import show_cost
+
+        show_cost(result["cost"])
     if "confusion" not in result:
         return
     counts = result["confusion"]
@@ -132,40 +134,6 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     if pairs.row_count:
         say("most frequent mistakes:")
         show(pairs)
-
-
-def _show_cost(cost: dict[str, Any]) -> None:
-    """Print what an inference costs: operations, memory, and estimated energy."""
-    from mlgenn_delays.runs.summary import amount
-
-    names = {
-        "dense": "synaptic operations, dense",
-        "effective": "synaptic operations, effective",
-        "macs": "  multiply-accumulations",
-        "acs": "  accumulations",
-        "membrane_updates": "membrane updates",
-        "spikes": "spikes of neurons",
-    }
-    counted = table("", "per inference", f"per step ({cost['steps']} steps)")
-    for key, name in names.items():
-        values = (cost[part][key] for part in ("per_inference", "per_step"))
-        counted.add_row(name, *("-" if value is None else amount(value) for value in values))
-    show(counted)
-    sizes = table("memory", "stored", "state", "bytes")
-    for name, size in cost["footprint"].items():
-        numbers = (size["stored"], size["state"], size["stored"] + size["state"])
-        sizes.add_row(name, *(f"{number:,}" for number in numbers))
-    show(sizes)
-    activation, delays = cost["activation_sparsity"], cost["delays"]
-    sparsity = f"sparsity: connections {100 * cost['connection_sparsity']:.1f} %"
-    say(sparsity + ("" if activation is None else f", activation {100 * activation:.1f} %"))
-    say(
-        f"delays: {delays['mean']:,.1f} events in flight in the mean, {delays['most']:,} at most; "
-        f"rings of arrivals {delays['rings']:,} bytes, histories {delays['histories']:,}"
-    )
-    known = {name: each["joules"] for name, each in cost["estimated_energy"].items()}
-    energies = [f"{name} {'-' if j is None else f'{1e6 * j:.3g} uJ'}" for name, j in known.items()]
-    say(f"energy per inference, estimated (sources in --json): {', '.join(energies)}")
 
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> "Table":

@@ -20,13 +20,12 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from mlgenn_delays.bits import LARGEST
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.settings import Time, must_be, one_of, says, settings
 
 FLOAT = "float32"
-# The largest integer of each kind of weights.
-LARGEST = {"int8": 127, "int4": 7, "ternary": 1}
 KINDS = (FLOAT, *LARGEST)
 BITS = {FLOAT: 32, "int8": 8, "int4": 4, "ternary": 2}
 SIGNIFICAND = 16  # bits of a scale; with 7 of an integer less than the 24 of a float32
@@ -191,7 +190,15 @@ def to_integers(
 
 
 def to_floats(q: np.ndarray, scale: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """The weights that integers stand for, float32(q) float32(scale), which is exact; (S,)."""
+    """The weights that integers stand for, float32(q) float32(scale), which is exact; (S,).
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays.quantisation import to_floats
+        >>> q, scale = np.array([1, -2], np.int8), np.array([0.5, 0.25], np.float32)
+        >>> to_floats(q, scale, owner=np.array([0, 1])).tolist()
+        [0.5, -0.5]
+    """
     return q.astype(np.float32) * scale[owner]
 
 
@@ -282,6 +289,18 @@ def quantise(
 
     Raises:
         InputError: A population is normalised, or a weight is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput
+        >>> from mlgenn_delays.quantisation import quantise
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(1))
+        >>> weights = np.array([[0.5], [-0.25]])
+        >>> _ = network.connect("in", "out", Exponential(5.0), weight=weights)
+        >>> rounded, integers = quantise(network, "ternary")
+        >>> integers.values["in->out"].tolist(), rounded.projections["in->out"].weight.tolist()
+        ([1, 0], [0.5, 0.0])
     """
     for population in network.populations.values():
         if population.normalisation is not None:

@@ -257,6 +257,7 @@ def test_every_table_has_a_place_in_the_page(bench: Any) -> None:
         for name in ("engine_cost", "surrogate_cost")
         for table in (*bench[name].TABLES, "machine")
     } | {"genn_cost.py batch"}
+    tables |= {f"cortex.py {table}" for table in ("currents", "spikes", "blocks", "rings")}
     assert sorted(places) == sorted(tables)
     assert text.count("<!--") == 2 * len(places)
 

@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
+from mlgenn_delays.bits import LARGEST
 from mlgenn_delays.cost.cost import Bytes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact, to_bytes
 from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.quantisation import LARGEST
-from mlgenn_delays.runs.costs import FORMATS
+from mlgenn_delays.runs.columns import FORMATS
 
 
 def footprint(artifact: Artifact) -> dict[str, Bytes]:

@@ -37,6 +37,18 @@ def cost_of(network: Network, evaluation: Evaluation, about: About) -> Cost:
         network: The network that was evaluated.
         evaluation: Of N examples.
         about: Length of a trial and names of the classes.
+
+    Example:
+        >>> from mlgenn_delays import EventProp, Trainer
+        >>> from mlgenn_delays.cost import cost_of
+        >>> from mlgenn_delays.cost.measure import about_of
+        >>> from mlgenn_delays.recipe import build_network, load_data, load_recipe
+        >>> recipe = load_recipe("digits")
+        >>> data, network = load_data(recipe)["test"], build_network(recipe, 128, 10, seed=0)
+        >>> evaluation = Trainer(network, EventProp(), epochs=1).evaluate(data)
+        >>> cost = cost_of(network, evaluation, about_of(data))
+        >>> cost.dense > cost.effective > 0
+        True
     """
     sizes = _footprint(network.copy(), about)
     return _cost(network, about.n_steps, sizes, evaluation.events, evaluation.n)

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mlgenn_delays import __version__
+from mlgenn_delays.bits import LARGEST
 from mlgenn_delays.engines.metrics import NRMSE, metric_of_kind
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.prepare import Kept, prepare
@@ -37,7 +38,7 @@ from mlgenn_delays.network.storage import (
     rebuild,
     tensors_of,
 )
-from mlgenn_delays.quantisation import LARGEST, Per, Quantised, quantise
+from mlgenn_delays.quantisation import Per, Quantised, quantise
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
 from mlgenn_delays.settings import Count, check, one_of

@@ -142,7 +142,8 @@ def places(
         takes = (left.post > 0) & (left.core > 0)[cores]
         chosen = rng.permutation(np.flatnonzero(np.outer(left.pre > 0, takes) & ~present))
         # Neurons without a synapse come first.
-        chosen = chosen[np.argsort(present.any(0)[chosen % n_post], kind="stable")]
+        reached = np.asarray(present.any(axis=0))
+        chosen = chosen[np.argsort(reached[chosen % n_post], kind="stable")]
         chosen = chosen[_within(chosen, n_post, left)][:missing]
         present.ravel()[chosen] = True
         if not len(chosen):

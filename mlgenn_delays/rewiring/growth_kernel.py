@@ -6,6 +6,36 @@ from mlgenn_delays.kernels import kernel
 
 
 @kernel
+def find_places(
+    held_pre: np.ndarray,
+    held_post: np.ndarray,
+    left: int,
+    i: int,
+    j: int,
+    full_pre: bool,
+    full_post: bool,
+    full_core: bool,
+    size: int,
+) -> tuple[int, int, int]:
+    """Return the held places that give room to the pair (i, j): to both, its source, its target.
+
+    They are the last of the first `left` places, the first and the first; -1 where there is none.
+    """
+    of_pre, of_post = -1, -1
+    for r in range(left - 1, -1, -1):
+        gives_pre = not full_pre or held_pre[r] == i
+        gives_post = not full_post or held_post[r] == j
+        gives_post = gives_post and (not full_core or held_post[r] // size == j // size)
+        if gives_pre and gives_post:
+            return r, -1, -1
+        if gives_pre:
+            of_pre = r
+        if gives_post:
+            of_post = r
+    return -1, of_pre, of_post
+
+
+@kernel
 def grow_within(
     order: np.ndarray,
     held_pre: np.ndarray,
@@ -56,18 +86,9 @@ def grow_within(
             continue
         if full_core and with_core[c] == 0:
             continue
-        taken, of_pre, of_post = -1, -1, -1
-        for r in range(left - 1, -1, -1):
-            gives_pre = not full_pre or held_pre[r] == i
-            gives_post = not full_post or held_post[r] == j
-            gives_post = gives_post and (not full_core or held_post[r] // size == c)
-            if gives_pre and gives_post:
-                taken = r
-                break
-            if gives_pre:
-                of_pre = r
-            if gives_post:
-                of_post = r
+        taken, of_pre, of_post = find_places(
+            held_pre, held_post, left, i, j, full_pre, full_post, full_core, size
+        )
         if taken < 0:
             if of_pre < 0 or of_post < 0:
                 continue

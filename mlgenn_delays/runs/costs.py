@@ -5,13 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mlgenn_delays.quantisation import LARGEST
+from mlgenn_delays.runs.columns import COLUMNS, FORMATS, OPERATIONS
 from mlgenn_delays.runs.files import COST
 from mlgenn_delays.untrusted import read_json
 
-FORMATS = ("bundle", "c", *(f"c_{kind}" for kind in LARGEST), "genn")  # whose bytes are known
-OPERATIONS = "operations"
-COLUMNS = (OPERATIONS, *(f"bytes_{name}" for name in FORMATS))
 _Size = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 

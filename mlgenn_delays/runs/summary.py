@@ -11,7 +11,8 @@ from mlgenn_delays.data.dataset import SPLITS
 from mlgenn_delays.errors import DelaysnnError
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, parse_recipe
-from mlgenn_delays.runs.costs import COLUMNS, read_cost
+from mlgenn_delays.runs.columns import COLUMNS
+from mlgenn_delays.runs.costs import read_cost
 from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.runs.files import CHECKPOINT_FOLDER, METRICS, RECIPE, in_use
 from mlgenn_delays.runs.history import History

@@ -22,7 +22,7 @@ from pydantic import (
 from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF, Metric
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.runs.costs import COLUMNS as COST_COLUMNS
+from mlgenn_delays.runs.columns import COLUMNS as COST_COLUMNS
 from mlgenn_delays.runs.costs import cost_numbers
 from mlgenn_delays.runs.files import METRICS
 from mlgenn_delays.sweep.grid import SEED, VARIANT, shown

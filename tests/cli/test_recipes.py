@@ -130,7 +130,7 @@ def test_explain():
         "distribution)",
         "    Membrane time constant [ms].",
     ]
-    assert call("recipes", "--explain", "rewiring").stdout.count("rewiring.") == 8
+    assert call("recipes", "--explain", "rewiring").stdout.count("rewiring.") == 9
     window = call("recipes", "--explain", "data.window").stdout
     assert "data.window (digits): default 30.0; a number" in window and "(sequence)" in window
     assert "data.mel.hop (" in call("recipes", "--explain", "data.mel.hop").stdout

@@ -61,7 +61,7 @@ def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkey
     found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
     assert re.fullmatch(r"runs/digits-\d{8}-\d{6}", found["run"])
     assert (tmp_path / found["run"] / "recipe.toml").is_file()
-    keys = {"run", "recipe", "epochs", "best_epoch", "splits", "baseline", "lost"}
+    keys = {"run", "recipe", "epochs", "best_epoch", "splits", "baseline", "lost", "cost"}
     assert set(found) == keys and found["baseline"] is None
     assert {name: part["n"] for name, part in found["splits"].items()} == {
         "validation": 180,

@@ -73,7 +73,6 @@ def test_recordings_are_spikes_of_pixels(recordings: list[list[tuple]]) -> None:
 
 
 def test_a_real_data_set_of_tonic(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tonic")
     from tests.data.tonic_helpers import fake, recording
 
     samples = [(recording(seed=seed), seed % 3) for seed in range(6)]

@@ -213,7 +213,7 @@ def test_rasters_come_back(draw: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("raster", "message"),
     [
-        (np.full((1, 3, 2), 2), "must have spikes as 0 and 1, got 2; .* raster > 0"),
+        (np.full((1, 3, 2), 2), "must have spikes as 0 and 1, got 2 at .* raster > 0"),
         (np.full((1, 3, 2), 0.5), "must have spikes as 0 and 1, got 0.5"),
         (np.full((1, 3, 2), np.nan), "must have spikes as 0 and 1, got nan"),
         (np.zeros((3, 2)), r"shape \(examples, steps, channels\), got float64 of shape \(3, 2\)"),

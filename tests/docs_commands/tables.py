@@ -37,6 +37,7 @@ REPLACED = {
     r"dask scheduler$": "dask scheduler --host 127.0.0.1 --port PORT --no-dashboard",
     r"seeds=3\)": "seeds=1, epochs=1)",
     r"hold_out=anna,ben,cleo": "hold_out=ann,bob",  # who speaks in the data here
+    r"(benchmarks/cortex\.py .*) --into docs/benchmarks\.md": r"\1 --limit 2",
 }
 
 # Commands that go on until they are stopped, and what they say once they are there.
@@ -81,6 +82,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     r"^mpiexec": ("mpi",),
     r"--engine genn|--format genn|speech-genn|engine=name": GENN,
     r"surrogate_cost.py --check": ("dcls",),
+    r"benchmarks/cortex\.py": ("arm-none-eabi-gcc", "qemu-system-arm"),
     r"^make -C": ("make", "cc"),
     r"import torch|delaysnn\.torch": ("torch",),
     r"neurobench_check\.py": ("neurobench",),

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from mlgenn_delays import Quantisation
+from mlgenn_delays.bits import LARGEST
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.learning import Adam, EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
-from mlgenn_delays.quantisation import LARGEST, quantise
+from mlgenn_delays.quantisation import quantise
 from mlgenn_delays.rewiring import DeepR, Rewiring, RigL
 from tests.reference.nets import StepRecipe, step_data, step_network
 

@@ -24,6 +24,7 @@ from tests.engines.rewired import (
     same,
     train,
 )
+from tests.reference import eventprop as twin
 from tests.reference import nets
 from tests.reference.nets import StepRecipe
 
@@ -334,3 +335,21 @@ def test_counts_and_averages_that_no_training_has_made_are_refused() -> None:
     for average in (state[key][:-1], state[key].ravel(), state[key][None]):
         with pytest.raises(InputError, match="must have averages of "):
             built.load_state(state | {key: average})
+
+
+def test_a_spike_costs_the_synapses_that_its_neuron_has_now() -> None:
+    of = recipe(809, signs="free")
+    rule = rewired.surrogate(operations=0.5)
+    built = engine(nets.step_network(of), rule, SET(every=1, signs="free", drop_fraction=0.5))
+    context = built._context
+    before = context.spike_count_gradient(np.zeros((1, len(context.plan.bias))))
+    assert train(built, of, range(1, 3)) > 0
+    after = context.spike_count_gradient(np.zeros((1, len(context.plan.bias))))
+    network, first = built.pull(), 0
+    for name in context.layout.names:
+        n = network.populations[name].n
+        spikes = name in context.layout.spiking
+        wanted = [0.5 * spikes * twin.fan_out(network, name, j) for j in range(n)]
+        np.testing.assert_array_equal(after[first : first + n], wanted)
+        first += n
+    assert (before != after).any()

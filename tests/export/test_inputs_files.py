@@ -107,7 +107,7 @@ def test_hdf5(tmp_path: Path) -> None:
         ({"spikes": {"times": np.zeros(3), "units": np.zeros(3)}}, "one array per example"),
         ({"spikes": {"times": [np.zeros(3)], "units": []}}, "same examples, .* got 1 and 0"),
         ({"spikes": {"times": [], "units": []}}, "at least one, got 0 and 0"),
-        ({"spikes": {"times": [np.zeros(3)], "units": [np.zeros(3)]}}, "whole numbers as channels"),
+        ({"spikes": {"times": [np.zeros(3)], "units": [np.full(3, 0.5)]}}, "numbers as channels"),
     ],
 )
 def test_hdf5_of_another_layout(

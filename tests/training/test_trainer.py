@@ -164,7 +164,7 @@ def test_engine_and_backend_reach_the_engine(fake, make):
     for made in fake.made:
         assert made.options == where | {
             "threads": 2, "communicator": None, "batch_size": 4, "learns": True,
-            "epoch_steps": 3, "loss": CrossEntropy(), "quantisation": None,
+            "epoch_steps": 3, "loss": CrossEntropy(), "quantisation": None, "hardware": None,
         }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mlgenn_delays.bits import LARGEST
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c.costs import Costs, Limits, costs_of
@@ -12,7 +13,7 @@ from mlgenn_delays.export.c.layout import CProgram
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.quantisation import LARGEST, Quantised, quantise
+from mlgenn_delays.quantisation import Quantised, quantise
 
 
 def c_costs(artifact: Artifact, quantised: Quantised | None = None) -> Costs:
