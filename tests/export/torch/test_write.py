@@ -59,7 +59,7 @@ def answered(case: Case) -> Any:
 @needs("torch")
 @every_case
 def test_equals_the_cpu_engine(case: Case) -> None:
-    recording, tie = wanted(case, False)
+    recording, tie = wanted(case, "float32")
     got, steps = answered(case), case.recipe.steps
     assert {*got.spikes} == {p.name for p in artifact(case).network.spiking()}
     for b in range(EXAMPLES):
