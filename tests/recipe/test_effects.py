@@ -147,10 +147,13 @@ def whole(override: str) -> str:
 
 
 def means_the_same(key: str, recipe: Recipe, others: tuple[str, ...]) -> bool:
-    """Return whether a change says in other words what was so before."""
+    """Return whether a change says in other words what was so before, or a limit does not bind."""
     before = parse_recipe(SMALL, "small", others)
-    return (key == "network.signs" and recipe.signs() == before.signs()) or (
-        key in ("delays.learn", "delays.granularity") and recipe.delays.max == 0
+    return (
+        (key == "network.signs" and recipe.signs() == before.signs())
+        or (key in ("delays.learn", "delays.granularity") and recipe.delays.max == 0)
+        # Fewer bits than the preset asks for are there already.
+        or (key == "hardware.preset" and before.quantisation.weights == "int4")
     )
 
 
