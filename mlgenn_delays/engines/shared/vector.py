@@ -115,6 +115,26 @@ class Writer:
         with cgutils.for_range_slice(self.builder, low, high, word(step)) as (index, _):
             body(index)
 
+    def in_turn(self, low: Any, high: Any, ways: int, body: Callable[[Any, int], None]) -> None:
+        """Write a loop ``body(i, way)`` whose ways take turns; what is left over goes to way 0."""
+
+        def turn(index: Any) -> None:
+            for way in range(ways):
+                body(self.add(index, word(way)), way)
+
+        count = self.builder.sdiv(self.builder.sub(high, low), word(ways))
+        whole = self.add(low, self.builder.mul(count, word(ways)))
+        self.loop(low, whole, ways, turn)
+        self.loop(whole, high, 1, lambda index: body(index, 0))
+
+    def store_totals(self, sums: list[list[Any]], pointer: Any, places: list[Any]) -> None:
+        """Set 16 elements from each place on to the sum of its variables, one of each way."""
+        for place, parts in zip(places, zip(*sums, strict=True), strict=True):
+            total = self.builder.load(parts[0])
+            for part in parts[1:]:
+                total = self.builder.fadd(total, self.builder.load(part))
+            self.store(total, pointer, place)
+
     def blocks(
         self, low: Any, high: Any, unit: int, sizes: tuple[int, ...],
         body: Callable[[Any, int], None],
@@ -166,19 +186,8 @@ def shifted_axpy(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, addr
                 for m in range(many):
                     w.multiply_add(scale, w.load(x, w.add(here, word(m * LANES))), sums[way][m])
 
-            def taps(k: Any) -> None:
-                for way in range(ways):
-                    tap(w.add(k, word(way)), way)
-
-            count = builder.sdiv(builder.sub(last, first), word(ways))
-            whole = w.add(first, builder.mul(count, word(ways)))
-            w.loop(first, whole, ways, taps)
-            w.loop(whole, last, 1, lambda k: tap(k, 0))
-            for m, place in enumerate(own):
-                total = builder.load(sums[0][m])
-                for way in range(1, ways):
-                    total = builder.fadd(total, builder.load(sums[way][m]))
-                w.store(total, out, place)
+            w.in_turn(first, last, ways, tap)
+            w.store_totals(sums, out, own)
 
         w.blocks(word(0), n, LANES, _VECTORS, block)
         return context.get_dummy_value()
@@ -223,19 +232,8 @@ def shifted_axpys(typing: Any, rows: Any, out: Any, at: Any, row: Any, x: Any, b
             for r in lines:
                 w.multiply_add(scale, w.load(x, w.add(heads[r], here)), sums[way][r])
 
-        def taps(k: Any) -> None:
-            for way in range(_ABREAST):
-                tap(w.add(k, word(way)), way)
-
-        count = builder.sdiv(builder.sub(end, begin), word(_ABREAST))
-        whole = w.add(begin, builder.mul(count, word(_ABREAST)))
-        w.loop(begin, whole, _ABREAST, taps)
-        w.loop(whole, end, 1, lambda k: tap(k, 0))
-        for r in lines:
-            total = builder.load(sums[0][r])
-            for way in range(1, _ABREAST):
-                total = builder.fadd(total, builder.load(sums[way][r]))
-            w.store(total, out, places[r])
+        w.in_turn(begin, end, _ABREAST, tap)
+        w.store_totals(sums, out, places)
         return context.get_dummy_value()
 
     return signature, code
