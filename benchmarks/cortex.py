@@ -22,12 +22,12 @@ from tables import show, table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from mlgenn_delays.bits import BITS, FLOAT
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c import Limits, quantise, write_c
 from mlgenn_delays.export.formats import artifact_of, validation_split
 from mlgenn_delays.export.model import CPURunner
-from mlgenn_delays.quantisation import FLOAT, KINDS
 from tests.export.c import board
 from tests.export.c.building import Answer
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--data")
     parser.add_argument("--limit", type=int, help="examples; all by default")
-    parser.add_argument("--weights", nargs="*", default=KINDS, choices=KINDS)
+    parser.add_argument("--weights", nargs="*", default=[*BITS], choices=[*BITS])
     parser.add_argument("--cores", nargs="*", default=[*board.CORES], choices=[*board.CORES])
     parser.add_argument("--ram", type=int, help="bytes that programs must fit")
     parser.add_argument("--into", type=Path, help="page that gets the table")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlgenn_delays.bits import LARGEST
 from mlgenn_delays.errors import one_line
 
 from .console import say_json, say_prose
@@ -44,7 +45,7 @@ SPLITS = ("train", "validation", "test")
 @CHECKPOINT
 @click.option(
     "--weights",
-    type=click.Choice(["int8", "int4", "ternary"]),
+    type=click.Choice([*LARGEST]),
     help="Weights to quantise to first, with a scale per neuron, of a run trained with float32.",
 )
 @ENGINE

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlgenn_delays.bits import BITS, FLOAT, LARGEST
+
 from .console import say, say_json
 from .options import BACKENDS, BYTES, JSON, PATH
 
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported
 
 FORMATS = ("bundle", "genn", "nir", "c", "torch")
-WEIGHTS = ("float32", "int8", "int4", "ternary")  # of `quantisation.KINDS`, long to import
 
 
 @click.command()
@@ -40,8 +41,8 @@ WEIGHTS = ("float32", "int8", "int4", "ternary")  # of `quantisation.KINDS`, lon
 @click.option(
     "--weights",
     "--quantise",
-    type=click.Choice(WEIGHTS),
-    show_default=WEIGHTS[0],
+    type=click.Choice([*BITS]),
+    show_default=FLOAT,
     help="Of c: weights of 32, 8, 4 or 2 bits. If they are rounded, the accuracy before and after "
     "is measured on the validation split.",
 )
@@ -102,9 +103,9 @@ def export(
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.export.formats import ExportOptions, export_model
 
-    if data is not None and weights in (None, WEIGHTS[0]):
+    if data is not None and weights in (None, FLOAT):
         raise InputError(
-            f"--data must come with --weights {', '.join(WEIGHTS[1:])}, measured on it, got "
+            f"--data must come with --weights {', '.join(LARGEST)}, measured on it, got "
             f"{data}; leave --data out"
         )
     wanted = ExportOptions(

@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from mlgenn_delays import Network, Trainer
-from mlgenn_delays.quantisation import FLOAT, LARGEST, quantise
+from mlgenn_delays.bits import FLOAT, LARGEST
+from mlgenn_delays.quantisation import quantise
 from mlgenn_delays.recipe import build_loss, build_rule, load_data
 from mlgenn_delays.runs.run import Run
 from mlgenn_delays.sweep import read_results

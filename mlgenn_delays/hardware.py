@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from mlgenn_delays.bits import BITS, FLOAT
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import (
     Integer,
@@ -195,7 +196,7 @@ class Hardware:
         Raises:
             InputError: `wanted` has more bits, or other delays.
         """
-        from mlgenn_delays.quantisation import BITS, FLOAT, Quantisation
+        from mlgenn_delays.quantisation import Quantisation
 
         wanted = wanted or Quantisation()
         held = self.limits.weight_bits or BITS[FLOAT]

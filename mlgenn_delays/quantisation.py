@@ -20,19 +20,16 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from mlgenn_delays.bits import LARGEST
+from mlgenn_delays.bits import BITS, FLOAT, LARGEST
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.settings import Time, must_be, one_of, says, settings
 
-FLOAT = "float32"
-KINDS = (FLOAT, *LARGEST)
-BITS = {FLOAT: 32, "int8": 8, "int4": 4, "ternary": 2}
 SIGNIFICAND = 16  # bits of a scale; with 7 of an integer less than the 24 of a float32
 _SLACK = 1e-6  # of times that should be whole steps [steps]
 THRESHOLD = 0.7  # of ternary weights, as a share of their mean magnitude
 
-Kind = Annotated[str, one_of(*KINDS)]
+Kind = Annotated[str, one_of(*BITS)]
 Per = Annotated[str, one_of("neuron", "projection")]
 
 

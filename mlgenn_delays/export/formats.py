@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.data.types import Data
 from mlgenn_delays.engines.metrics import ACCURACY
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
@@ -22,7 +23,6 @@ from mlgenn_delays.export.artifact import (
 from mlgenn_delays.export.demos import demo_or_path
 from mlgenn_delays.export.model import AT_ONCE, CPURunner, read_artifact
 from mlgenn_delays.files import check_writable, open_folder_atomic
-from mlgenn_delays.quantisation import FLOAT
 from mlgenn_delays.runs.files import FULL
 from mlgenn_delays.runs.run import Run, check_labels
 

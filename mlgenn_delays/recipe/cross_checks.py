@@ -7,10 +7,10 @@ for those who change the others; what is asked for by name, with an override, mu
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning.losses import LOSSES
-from mlgenn_delays.quantisation import FLOAT
 from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.recipe.neuron_checks import (
     check_linear,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.engines.shared.neuron_parameters import (
     Learned,
     LearnedNeurons,
@@ -14,7 +15,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import longest_steps, to_ms
 from mlgenn_delays.network.models import Normalisation
-from mlgenn_delays.quantisation import FLOAT, Quantisation, integers_of, nearest, to_floats
+from mlgenn_delays.quantisation import Quantisation, integers_of, nearest, to_floats
 from mlgenn_delays.tensors import not_finite
 
 # Adam's state beside each learned number; what grows starts with 0 of each.

@@ -9,6 +9,7 @@ ring of B steps: each spike is looked at once in a block of B steps, for arrival
 
 from dataclasses import dataclass, field
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.export.c.tables import Table
 from mlgenn_delays.export.c.text import (
     BYTES,
@@ -20,7 +21,6 @@ from mlgenn_delays.export.c.text import (
     unsigned,
 )
 from mlgenn_delays.export.step_code import StepCode
-from mlgenn_delays.quantisation import FLOAT
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlgenn_delays.bits import LARGEST
+from mlgenn_delays.bits import FLOAT, LARGEST
 from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
@@ -35,7 +35,7 @@ from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
 from mlgenn_delays.neurons.write import C
-from mlgenn_delays.quantisation import FLOAT, Quantised
+from mlgenn_delays.quantisation import Quantised
 
 LANGUAGE = replace(C, number=real)
 LARGEST_STATE = 2**31 - 1

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c.costs import Limits, costs_of
@@ -9,7 +10,7 @@ from mlgenn_delays.export.c.fit import less_ram
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.network import Network
-from mlgenn_delays.quantisation import FLOAT, Quantisation, quantise
+from mlgenn_delays.quantisation import Quantisation, quantise
 
 
 def check_ram(

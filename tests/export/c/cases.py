@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import Quantised, quantise
 from mlgenn_delays.export.model import CPURunner
 from mlgenn_delays.network import Exponential, Normal, Uniform
-from mlgenn_delays.quantisation import FLOAT
 from tests.engines.helpers import raster, relative
 from tests.export.c.building import Answer
 from tests.export.neurons import every_neuron, hostile_network

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from mlgenn_delays.bits import LARGEST
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c import Costs, Limits, c_costs, quantise, write_c
 from mlgenn_delays.export.c.costs import costs_of
 from mlgenn_delays.export.c.fit import fitting
-from mlgenn_delays.quantisation import KINDS
 from tests.cli.helpers import call, refused
 from tests.export.c.cases import CASES, artifact
 
@@ -62,7 +62,7 @@ def test_the_delays_that_are_said_to_fit_are_the_longest(tmp_path: Path) -> None
 
 def test_the_weights_that_are_said_to_fit_do(tmp_path: Path) -> None:
     sizes: dict[str, Costs] = {}
-    for kind in KINDS[1:]:
+    for kind in LARGEST:
         network, quantised = quantise(MADE.network, kind)
         sizes[kind] = c_costs(replace(MADE, network=network), quantised)
     assert sizes["int8"].flash > sizes["int4"].flash > sizes["ternary"].flash

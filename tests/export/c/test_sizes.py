@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.export.artifact import About, Artifact, Measured
 from mlgenn_delays.export.c import quantise, write_c
 from mlgenn_delays.export.c.layout import History
@@ -25,7 +26,6 @@ from mlgenn_delays.network import (
     SpikeInput,
     Uniform,
 )
-from mlgenn_delays.quantisation import FLOAT
 from tests.export.c.building import FLAGS, either, macros
 from tests.export.c.cases import CASES, Case, rounded
 from tests.needs import need

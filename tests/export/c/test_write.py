@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlgenn_delays.bits import FLOAT
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import make, quantise, write_c
 from mlgenn_delays.export.c.examples import examples_of
 from mlgenn_delays.export.c.layout import CProgram
 from mlgenn_delays.network import Delta, LeakyIntegrator, Network, SpikeInput
-from mlgenn_delays.quantisation import FLOAT
 from tests.export.c.building import COMPILERS, build, either, run
 from tests.export.c.cases import (
     CASES,
